@@ -1,0 +1,156 @@
+package fleet
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Check holds the ledger against every rule of allocation and budget and returns
+// all that is wrong with it, sorted; none for a sound ledger.
+func (l Ledger) Check() []Finding {
+	return SortFindings(slices.Concat(
+		checkNames(l), checkUnique(l), checkConnections(l), checkMemory(l), checkRouting(l),
+	))
+}
+
+func checkNames(l Ledger) []Finding {
+	var fs []Finding
+	bad := func(rule, subject, problem, says, remedy string) {
+		fs = append(fs, Finding{Rule: rule, Subject: subject, Problem: problem, Ledger: says, Remedy: remedy})
+	}
+	for _, a := range l.Apps {
+		if !appNamePattern.MatchString(a.Name) {
+			bad("container-name", strconv.Quote(a.Name), "is no app name", "two to 31 lower-case letters and digits, a letter first", "Rename the app.")
+		}
+		if a.KeyPrefix != a.Name+":" {
+			bad("redis-allocation", a.Name, fmt.Sprintf("has the key prefix %q", a.KeyPrefix), fmt.Sprintf("an app's prefix is its name and a colon: %q", a.Name+":"), "Correct KeyPrefix.")
+		}
+		for _, d := range a.Databases {
+			if !databasePattern.MatchString(d.Name) || !strings.HasPrefix(d.Name, a.Name+"_") {
+				bad("database-allocation", d.Name, "is no database name of "+a.Name, "the app's name, an underscore, and \"_db\" at the end", "Rename the database.")
+			}
+			if !rolePattern.MatchString(d.Role) || (d.Role != a.Name && !strings.HasPrefix(d.Role, a.Name+"_")) {
+				bad("database-allocation", d.Name, fmt.Sprintf("is owned by the role %q", d.Role), "an owner is named after its app", "Rename the role.")
+			}
+		}
+		for _, c := range a.Containers {
+			name := ContainerName(a.Name, c.Role)
+			if !slices.Contains([]Role{Backend, Channels, Payload, Worker, Beat}, c.Role) {
+				bad("container-name", name, fmt.Sprintf("has the role %q", c.Role), "backend, channels, payload, celery_worker or celery_beat; frontends are static files under Caddy (seed §3)", "Correct Role.")
+			}
+			if c.Role.Serves() != (c.Port > 0) || c.Port < 0 || c.Port > 65535 {
+				bad("port-allocation", name, fmt.Sprintf("has port %d", c.Port), "backend, channels and payload have a port from 1 to 65535, the others have none", "Correct Port.")
+			}
+			if _, ok := a.Database(c.Database); !ok {
+				bad("database-allocation", name, fmt.Sprintf("uses the database %q", c.Database), a.Name+" has "+strings.Join(databaseNames(a), ", "), "Correct Database.")
+			}
+		}
+	}
+	return fs
+}
+
+func databaseNames(a App) []string {
+	names := make([]string, len(a.Databases))
+	for i, d := range a.Databases {
+		names[i] = d.Name
+	}
+	return names
+}
+
+// checkUnique refuses everything that is allocated twice.
+func checkUnique(l Ledger) []Finding {
+	var fs []Finding
+	taken := map[string]string{}
+	claim := func(rule, kind, value, owner string) {
+		key := kind + " " + value
+		if first, ok := taken[key]; ok {
+			fs = append(fs, Finding{
+				Rule: rule, Subject: owner,
+				Problem: "takes " + key + ", which " + first + " has",
+				Ledger:  "each " + kind + " is allocated once",
+				Remedy:  "Give " + owner + " a free one; `alorig ledger` lists those taken.",
+			})
+			return
+		}
+		taken[key] = owner
+	}
+	for _, r := range l.Reserved {
+		claim("container-name", "name", r.Name, r.Name)
+		for _, c := range r.Containers {
+			claim("container-name", "container name", c, r.Name)
+		}
+		if r.Port != 0 {
+			claim("port-allocation", "port", strconv.Itoa(r.Port), r.Name)
+		}
+		if r.RedisDB != nil {
+			claim("redis-allocation", "Redis DB", strconv.Itoa(*r.RedisDB), r.Name)
+		}
+	}
+	for _, s := range l.Services {
+		claim("container-name", "container name", s.Container, s.Container)
+		claim("port-allocation", "port", strconv.Itoa(s.Port), s.Container)
+		for _, p := range s.HostPorts {
+			claim("host-port", "host port", strconv.Itoa(p), s.Container)
+		}
+	}
+	for _, a := range l.Apps {
+		claim("container-name", "name", a.Name, a.Name)
+		claim("redis-allocation", "Redis DB", strconv.Itoa(a.RedisDB), a.Name)
+		claim("redis-allocation", "key prefix", a.KeyPrefix, a.Name)
+		for _, d := range a.Databases {
+			claim("database-allocation", "database", d.Name, a.Name)
+			claim("database-allocation", "database role", d.Role, a.Name)
+		}
+		for _, c := range a.Containers {
+			name := ContainerName(a.Name, c.Role)
+			claim("container-name", "container name", name, name)
+			if c.Port != 0 {
+				claim("port-allocation", "port", strconv.Itoa(c.Port), name)
+			}
+		}
+	}
+	return fs
+}
+
+// ConnectionTotal is the sum of all PostgreSQL connection limits and reservations.
+func (l Ledger) ConnectionTotal() int {
+	sum := 0
+	for _, r := range l.Reserved {
+		sum += r.Connections
+	}
+	for _, a := range l.Apps {
+		for _, d := range a.Databases {
+			sum += d.Connections
+		}
+	}
+	return sum
+}
+
+func checkConnections(l Ledger) []Finding {
+	var fs []Finding
+	bad := func(subject, problem, says, remedy string) {
+		fs = append(fs, Finding{Rule: "connection-budget", Subject: subject, Problem: problem, Ledger: says, Remedy: remedy})
+	}
+	for _, a := range l.Apps {
+		for _, d := range a.Databases {
+			needed := 0
+			for _, c := range a.Containers {
+				if c.Database == d.Name {
+					needed += c.Connections
+				}
+			}
+			switch {
+			case d.Connections <= 0:
+				bad(d.Name, fmt.Sprintf("its role %s has the connection limit %d", d.Role, d.Connections), "every role has a positive limit", "Set Connections.")
+			case needed > d.Connections:
+				bad(d.Name, fmt.Sprintf("its containers hold up to %d connections", needed), fmt.Sprintf("its role %s may hold %d", d.Role, d.Connections), "Run fewer processes or raise Connections.")
+			}
+		}
+	}
+	if total := l.ConnectionTotal(); total > l.Server.Connections {
+		bad("server", fmt.Sprintf("connection limits come to %d", total), fmt.Sprintf("the server has %d (seed §10)", l.Server.Connections), "Lower the limits or add PgBouncer.")
+	}
+	return fs
+}

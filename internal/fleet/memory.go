@@ -1,0 +1,150 @@
+package fleet
+
+import "fmt"
+
+// Totals is what a set of ledger entries takes of the server's memory.
+type Totals struct {
+	Steady    MiB `json:"steady"`    // steady state of all that always runs
+	Limits    MiB `json:"limits"`    // all hard limits of all that always runs
+	Transient MiB `json:"transient"` // the largest thing that runs beside it for a while
+}
+
+// Peak is what the server must be able to hold: every hard limit reached at once,
+// with the one transient there may be.
+func (t Totals) Peak() MiB { return t.Limits + t.Transient }
+
+// Totals sums the ledger. Only one transient runs at a time: Flower while somebody
+// looks, or during an update the successor of one serving container beside the
+// container it replaces.
+func (l Ledger) Totals() Totals {
+	var t Totals
+	add := func(m Memory) { t.Steady += m.Steady; t.Limits += m.Limit }
+	for _, r := range l.Reserved {
+		add(r.Memory)
+	}
+	for _, s := range l.Services {
+		if s.OnDemand {
+			t.Transient = max(t.Transient, s.Memory.Limit)
+			continue
+		}
+		add(s.Memory)
+	}
+	for _, a := range l.Apps {
+		for _, c := range a.Containers {
+			add(c.Memory)
+			if c.Role.Serves() {
+				t.Transient = max(t.Transient, c.Memory.Limit)
+			}
+		}
+	}
+	return t
+}
+
+// Steady is the steady state of the app's containers together.
+func (a App) Steady() MiB {
+	var sum MiB
+	for _, c := range a.Containers {
+		sum += c.Memory.Steady
+	}
+	return sum
+}
+
+// Limits is the sum of the hard limits of the app's containers.
+func (a App) Limits() MiB {
+	var sum MiB
+	for _, c := range a.Containers {
+		sum += c.Memory.Limit
+	}
+	return sum
+}
+
+// Rung is one step of the RAM ladder: the server after an app has been deployed.
+type Rung struct {
+	After    string `json:"after"` // app name; "" before the first app
+	Title    string `json:"title"`
+	Added    MiB    `json:"added"`     // the app's budget
+	Steady   MiB    `json:"steady"`    // steady state of the whole server
+	Headroom MiB    `json:"headroom"`  // server memory less steady state
+	ToLimit  MiB    `json:"toTrigger"` // upgrade trigger less steady state
+	Limits   MiB    `json:"limits"`    // all hard limits
+	Peak     MiB    `json:"peak"`      // hard limits with the transient
+}
+
+// Ladder returns the server's memory before the first app and after each (seed §2:
+// "monitor RAM after each before proceeding").
+func (l Ledger) Ladder() []Rung {
+	rungs := make([]Rung, 0, len(l.Apps)+1)
+	for i := -1; i < len(l.Apps); i++ {
+		stage := l
+		stage.Apps = l.Apps[:i+1]
+		t := stage.Totals()
+		r := Rung{
+			Title: "Shared services, IGNY8, OS", Steady: t.Steady, Added: t.Steady,
+			Headroom: l.Server.Memory - t.Steady, ToLimit: l.Server.UpgradeTrigger - t.Steady,
+			Limits: t.Limits, Peak: t.Peak(),
+		}
+		if i >= 0 {
+			r.After, r.Title, r.Added = l.Apps[i].Name, l.Apps[i].Title, l.Apps[i].Steady()
+		}
+		rungs = append(rungs, r)
+	}
+	return rungs
+}
+
+func checkMemory(l Ledger) []Finding {
+	var fs []Finding
+	entry := func(rule, name string, m Memory) {
+		if m.Steady <= 0 || m.Limit <= 0 {
+			fs = append(fs, Finding{
+				Rule: rule, Subject: name,
+				Problem: fmt.Sprintf("books %d MiB steady and %d MiB hard limit", m.Steady, m.Limit),
+				Ledger:  "every entry needs a positive amount of both",
+				Remedy:  "Set Memory.Steady and Memory.Limit in internal/fleet.",
+			})
+		} else if m.Limit < m.Steady {
+			fs = append(fs, Finding{
+				Rule: rule, Subject: name,
+				Problem: fmt.Sprintf("has a hard limit of %d MiB, below its steady state of %d MiB", m.Limit, m.Steady),
+				Ledger:  "the kernel would kill it in normal running",
+				Remedy:  "Raise Memory.Limit to at least Memory.Steady.",
+			})
+		}
+	}
+	for _, r := range l.Reserved {
+		entry("container-memory", r.Name, r.Memory)
+	}
+	for _, s := range l.Services {
+		entry("container-memory", s.Container, s.Memory)
+	}
+	for _, a := range l.Apps {
+		for _, c := range a.Containers {
+			entry("container-memory", ContainerName(a.Name, c.Role), c.Memory)
+		}
+		if a.Steady() > a.Budget {
+			fs = append(fs, Finding{
+				Rule: "app-memory-budget", Subject: a.Name,
+				Problem: fmt.Sprintf("its containers reserve %d MiB in steady state", a.Steady()),
+				Ledger:  fmt.Sprintf("its budget is %d MiB (%s)", a.Budget, a.Budget),
+				Remedy:  "Lower Memory.Steady of its containers, or have the owner raise the budget.",
+			})
+		}
+	}
+	t := l.Totals()
+	if t.Steady > l.Server.UpgradeTrigger {
+		fs = append(fs, Finding{
+			Rule: "fleet-memory-budget", Subject: "server",
+			Problem: fmt.Sprintf("steady state comes to %d MiB (%s)", t.Steady, t.Steady),
+			Ledger:  fmt.Sprintf("the upgrade trigger is %d MiB (%s)", l.Server.UpgradeTrigger, l.Server.UpgradeTrigger),
+			Remedy:  "Stop the rollout: upgrade the server or split the heaviest app (seed §10).",
+		})
+	}
+	if t.Peak() > l.Server.Memory {
+		fs = append(fs, Finding{
+			Rule: "host-memory-ceiling", Subject: "server",
+			Problem: fmt.Sprintf("all hard limits come to %d MiB, and %d MiB more while something runs on demand or is replaced", t.Limits, t.Transient),
+			Ledger:  fmt.Sprintf("the server has %d MiB (%s)", l.Server.Memory, l.Server.Memory),
+			Remedy:  "Lower hard limits until every container can reach its own at once.",
+		})
+	}
+	return fs
+}

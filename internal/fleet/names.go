@@ -1,0 +1,87 @@
+package fleet
+
+import (
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// This file alone builds names: physical ones, that exist on the server, and
+// logical ones, that Pulumi's state knows resources by.
+
+// Resource types of this project's own components.
+const (
+	TypeHost     = "alorig:fleet:Host"
+	TypePlatform = "alorig:fleet:Platform"
+	TypeApp      = "alorig:fleet:App"
+	TypeWorkload = "alorig:fleet:Workload"
+	TypeDatabase = "alorig:fleet:Database"
+	TypeKeyspace = "alorig:fleet:Keyspace"
+	TypeDomain   = "alorig:fleet:Domain"
+	TypeRoute    = "alorig:fleet:Route"
+	TypeGate     = "alorig:fleet:Gate"
+)
+
+// Labels every container of this project carries. Portainer and Compose group by
+// the first two; the others tell whose the container is.
+const (
+	LabelComposeProject = "com.docker.compose.project"
+	LabelComposeService = "com.docker.compose.service"
+	LabelApp            = "alorig.fleet.app"
+	LabelStack          = "alorig.fleet.stack"
+)
+
+// KeyPrefixVariables are the four places in which an app's Redis key prefix must
+// stand, as environment variables: Celery's broker, Celery's results, Django's
+// cache and channels_redis. One of them left out puts keys outside the prefix.
+var KeyPrefixVariables = []string{
+	"CELERY_BROKER_KEY_PREFIX",
+	"CELERY_RESULT_KEY_PREFIX",
+	"DJANGO_CACHE_KEY_PREFIX",
+	"CHANNELS_REDIS_PREFIX",
+}
+
+var (
+	appNamePattern  = regexp.MustCompile(`^[a-z][a-z0-9]{1,30}$`)
+	hostNamePattern = regexp.MustCompile(`^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$`)
+	pathPattern     = regexp.MustCompile(`^(/[a-z0-9][a-z0-9._-]*)+$`)
+	staticPattern   = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
+	databasePattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,59}_db$`)
+	rolePattern     = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
+)
+
+// ContainerName is the fixed name of an app's container (seed §3): "psydge_backend".
+func ContainerName(app string, r Role) string { return app + "_" + string(r) }
+
+// WorkerNode is the node name a Celery worker registers under and is pinged by.
+func WorkerNode(app string) string { return app + "@" + ContainerName(app, Worker) }
+
+// Logical is the logical name of a resource that belongs to an app: the app's name
+// and the parts that tell it from its siblings, joined by dashes.
+func Logical(app string, parts ...string) string {
+	name := strings.Join(append([]string{app}, parts...), "-")
+	return strings.NewReplacer("_", "-", "*", "wildcard", "/", "-").Replace(name)
+}
+
+// SiteFile is the name of an app's Caddy site file.
+func SiteFile(app string) string { return app + ".caddy" }
+
+// StaticRoot is where Caddy finds a static build of an app.
+func StaticRoot(app, build string) string { return path.Join("/srv/static", app, build) }
+
+// Volume is the name of a data volume of a shared service.
+func Volume(service string) string { return service + "_data" }
+
+func sortedSet(collect func(add func(string))) []string {
+	seen := map[string]bool{}
+	var all []string
+	collect(func(s string) {
+		if !seen[s] {
+			seen[s] = true
+			all = append(all, s)
+		}
+	})
+	slices.Sort(all)
+	return all
+}
