@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"fmt"
+
 	"github.com/alorig/fleet/internal/fleet"
 )
 
@@ -28,16 +30,82 @@ func bookedMemory(f *Fleet, r Resource) (fleet.Memory, bool) {
 	return s.Memory, ok
 }
 
-// describe explains a state that is not Known, to follow "has no X".
-func describe(s State) string {
-	switch s {
-	case Unknown:
-		return " that is known at preview"
-	case WrongType:
-		return " of the right type"
-	case Known:
-		return " above zero"
-	case Absent:
+// containerLabel is the value of a container's label.
+func containerLabel(r Resource, key string) (string, State) {
+	labels, state := readMaps(r.Props, "labels")
+	if state != Known {
+		return "", state
 	}
-	return ""
+	for _, l := range labels {
+		name, state := Read[string](l, "label")
+		if state != Known {
+			return "", state
+		}
+		if name == key {
+			return Read[string](l, "value")
+		}
+	}
+	return "", Absent
 }
+
+// owningApp is the app a container counts for: the ledger's by its name, else the one
+// its label claims; "" when it is nobody's.
+func owningApp(f *Fleet, r Resource) string {
+	if c, ok := f.ContainerNamed(containerName(r)); ok {
+		return c.App.Name
+	}
+	app, _ := containerLabel(r, fleet.LabelApp)
+	return app
+}
+
+// memoryOf sums one memory property of containers.
+type memorySum struct {
+	property string
+	total    fleet.MiB
+	findings []fleet.Finding
+}
+
+// add counts a container in. One whose memory cannot be read would make every sum a
+// guess, so it is refused.
+func (m *memorySum) add(r Resource) fleet.MiB {
+	n, state := readInt(r.Props, m.property)
+	if state != Known || n <= 0 {
+		m.findings = append(m.findings, fleet.Finding{
+			Subject: containerSubject(r), URN: r.URN,
+			Problem: "has no " + m.property + describe(state) + ", so the sum is a guess",
+			Ledger:  "every container counts against the server's memory",
+			Remedy:  "Declare it through components.Workload, which takes its memory from the ledger.",
+		})
+		return 0
+	}
+	m.total += fleet.MiB(n)
+	return fleet.MiB(n)
+}
+
+// undeclaredServices are the shared services that the stack does not declare: they run
+// on the server all the same.
+func undeclaredServices(f *Fleet, rs []Resource) []fleet.Service {
+	declared := map[string]bool{}
+	for _, r := range rs {
+		if r.Type == TypeContainer {
+			declared[containerName(r)] = true
+		}
+	}
+	var rest []fleet.Service
+	for _, s := range f.Services {
+		if !declared[s.Container] {
+			rest = append(rest, s)
+		}
+	}
+	return rest
+}
+
+// onDemand reports whether the container is a shared service that runs only while
+// somebody looks.
+func onDemand(f *Fleet, r Resource) bool {
+	s, ok := f.ServiceNamed(containerName(r))
+	return ok && s.OnDemand
+}
+
+// amount shows memory the way the seed and the way Docker write it.
+func amount(m fleet.MiB) string { return fmt.Sprintf("%d MiB (%s)", int(m), m) }

@@ -2,8 +2,10 @@ package rules
 
 import (
 	"context"
+	"sync"
 
 	"github.com/blang/semver"
+	"github.com/pulumi/pulumi/sdk/v3/go/property"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/policyx"
 
@@ -18,10 +20,11 @@ var PackVersion = semver.MustParse("1.0.0")
 
 // Pack is the policy pack over a ledger: the factory [policyx.Main] asks for.
 //
-// Each rule appears under one name, as a resource policy, a stack policy or both.
+// Each rule appears under one name, as a resource policy and, where it looks at the
+// stack, as a stack policy too.
 func Pack(l fleet.Ledger) func(*pulumi.Context) (policyx.PolicyPack, error) {
 	return func(*pulumi.Context) (policyx.PolicyPack, error) {
-		f := NewFleet(l)
+		f, gates := NewFleet(l), &gateCache{}
 		var policies []policyx.Policy
 		for _, rule := range All() {
 			// Every rule is a resource policy: the early gate on Host is one.
@@ -29,9 +32,8 @@ func Pack(l fleet.Ledger) func(*pulumi.Context) (policyx.PolicyPack, error) {
 				Description:      rule.description(),
 				EnforcementLevel: rule.Level.engine(),
 				ValidateResource: func(_ context.Context, args policyx.ResourceValidationArgs) error {
-					for _, finding := range fleet.SortFindings(rule.judgeResource(f, fromEngine(args.Resource))) {
-						args.Manager.ReportViolation(finding.String(), finding.URN)
-					}
+					r := fromEngine(args.Resource)
+					show(args.Manager, rule.judgeResource(f, r, gates.of(r)))
 					return nil
 				},
 			}))
@@ -46,9 +48,7 @@ func Pack(l fleet.Ledger) func(*pulumi.Context) (policyx.PolicyPack, error) {
 					for i, r := range args.Resources {
 						rs[i] = fromEngine(r)
 					}
-					for _, finding := range fleet.SortFindings(rule.judgeStack(f, rs)) {
-						args.Manager.ReportViolation(finding.String(), finding.URN)
-					}
+					show(args.Manager, rule.judgeStack(f, rs))
 					return nil
 				},
 			}))
@@ -57,7 +57,33 @@ func Pack(l fleet.Ledger) func(*pulumi.Context) (policyx.PolicyPack, error) {
 	}
 }
 
-func (rule Rule) description() string { return "Refuses " + rule.Refuses + "." }
+func show(m policyx.PolicyManager, fs []fleet.Finding) {
+	for _, f := range fleet.SortFindings(fs) {
+		m.ReportViolation(f.String(), f.URN)
+	}
+}
+
+// gateCache keeps the early gate of the last Host component: the engine shows the
+// component to each rule anew.
+type gateCache struct {
+	mu    sync.Mutex
+	props property.Map
+	gate  earlyGate
+}
+
+func (c *gateCache) of(r Resource) earlyGate {
+	if r.Type != fleet.TypeHost {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gate == nil || !c.props.Equals(r.Props) {
+		c.props, c.gate = r.Props, newEarlyGate(r)
+	}
+	return c.gate
+}
+
+func (rule *Rule) description() string { return "Refuses " + rule.Refuses + "." }
 
 func (l Level) engine() policyx.EnforcementLevel {
 	if l == Advisory {

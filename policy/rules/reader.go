@@ -1,8 +1,9 @@
 package rules
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
@@ -67,35 +68,108 @@ func As[T property.GoValue](v property.Value) (T, State) {
 	return none, WrongType
 }
 
-// elements returns the elements of the array at key; none when there is none. An
-// unknown array, or a value that is no array, is reported by ok.
-func elements(m property.Map, key string) (vs []property.Value, ok bool) {
-	a, state := Read[property.Array](m, key)
-	switch state {
-	case Known:
-		return a.AsSlice(), true
-	case Absent:
-		return nil, true
-	case Unknown, WrongType:
+// readInt returns the whole number at key; a fraction is of the wrong type.
+func readInt(m property.Map, key string) (int, State) {
+	n, state := Read[float64](m, key)
+	if state != Known {
+		return 0, state
 	}
-	return nil, false
+	if n != math.Trunc(n) || math.Abs(n) > 1<<53 {
+		return 0, WrongType
+	}
+	return int(n), Known
+}
+
+// readStrings returns the array of strings at key. One element that is unknown, or no
+// string, makes the whole array so.
+func readStrings(m property.Map, key string) ([]string, State) {
+	a, state := Read[property.Array](m, key)
+	if state != Known {
+		return nil, state
+	}
+	texts := make([]string, 0, a.Len())
+	for _, v := range a.All {
+		s, state := As[string](v)
+		switch state {
+		case Known:
+			texts = append(texts, s)
+		case Unknown:
+			return nil, Unknown
+		case Absent, WrongType:
+			return nil, WrongType
+		}
+	}
+	return texts, Known
+}
+
+// readMaps returns the array of objects at key, under the same terms.
+func readMaps(m property.Map, key string) ([]property.Map, State) {
+	a, state := Read[property.Array](m, key)
+	if state != Known {
+		return nil, state
+	}
+	maps := make([]property.Map, 0, a.Len())
+	for _, v := range a.All {
+		e, state := As[property.Map](v)
+		switch state {
+		case Known:
+			maps = append(maps, e)
+		case Unknown:
+			return nil, Unknown
+		case Absent, WrongType:
+			return nil, WrongType
+		}
+	}
+	return maps, Known
+}
+
+// describe explains a state that is not Known, to follow "has no X".
+func describe(s State) string {
+	switch s {
+	case Unknown:
+		return " that is known at preview"
+	case WrongType:
+		return " of the right type"
+	case Known, Absent:
+	}
+	return ""
+}
+
+// unreadable says why a property cannot be judged; "" when it can.
+func unreadable(property string, s State) string {
+	switch s {
+	case Unknown:
+		return property + " is not known at preview"
+	case WrongType:
+		return property + " is of the wrong type"
+	case Known, Absent:
+	}
+	return ""
+}
+
+// plainLedger returns the ledger that the Host component declares, as plain values.
+func plainLedger(host Resource) (map[string]any, error) {
+	m, state := Read[property.Map](host.Props, "ledger")
+	if state != Known {
+		return nil, errors.New("has no ledger" + describe(state))
+	}
+	plain, err := plainValue(property.New(m))
+	if err != nil {
+		return nil, fmt.Errorf("ledger%w", err)
+	}
+	return plain.(map[string]any), nil
 }
 
 // declaredLedger reads the ledger that the Host component declares.
 func declaredLedger(host Resource) (fleet.Ledger, error) {
-	m, state := Read[property.Map](host.Props, "ledger")
-	if state != Known {
-		return fleet.Ledger{}, fmt.Errorf("the Host component shows no ledger")
-	}
-	plain, err := plainValue(property.New(m))
+	plain, err := plainLedger(host)
 	if err != nil {
 		return fleet.Ledger{}, err
 	}
-	object, _ := plain.(map[string]any)
-	return fleet.FromPlain(object)
+	return fleet.FromPlain(plain)
 }
 
-// plainValue turns a property into plain JSON values; an unknown inside is an error.
+// plainValue turns a property into the plain values of JSON. Its error names the path.
 func plainValue(v property.Value) (any, error) {
 	switch {
 	case v.IsNull():
@@ -105,28 +179,30 @@ func plainValue(v property.Value) (any, error) {
 	case v.IsBool():
 		return v.AsBool(), nil
 	case v.IsNumber():
-		return json.Number(fmt.Sprint(v.AsNumber())), nil
+		return v.AsNumber(), nil
 	case v.IsArray():
-		var list []any
-		for _, e := range v.AsArray().AsSlice() {
+		list := make([]any, 0, v.AsArray().Len())
+		for i, e := range v.AsArray().All {
 			p, err := plainValue(e)
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("[%d]%w", i, err)
 			}
 			list = append(list, p)
 		}
 		return list, nil
 	case v.IsMap():
-		object := map[string]any{}
+		object := make(map[string]any, v.AsMap().Len())
 		for k, e := range v.AsMap().AllStable {
 			p, err := plainValue(e)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", k, err)
+				return nil, fmt.Errorf(".%s%w", k, err)
 			}
 			object[k] = p
 		}
 		return object, nil
+	case v.IsComputed():
+		return nil, errors.New(" is not known at preview")
 	default:
-		return nil, fmt.Errorf("a value is not known at preview")
+		return nil, errors.New(" is neither text, number, list nor object")
 	}
 }

@@ -8,7 +8,9 @@
 package rules
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
@@ -24,9 +26,9 @@ const (
 	Advisory  Level = "advisory"  // is shown, refuses nothing
 )
 
-// Rule is one rule of the pack. At least one of Resource and Stack is set, or the
-// rule lives by its early gate alone: every rule also reports what [fleet.Ledger.Check]
-// finds under its name in the ledger that the Host component declares.
+// Rule is one rule of the pack. At least one of Resource and Stack is set. Besides,
+// every rule reports what [fleet.Ledger.Check] finds under its name in the ledger that
+// the Host component declares: the early gate.
 type Rule struct {
 	Name    string // kebab-case, as the engine shows it
 	Level   Level
@@ -34,6 +36,7 @@ type Rule struct {
 	Why     string // the reason, for people
 	Seed    string // the seed's section, or the document, that asks for it
 	Unknown string // what the rule does with a value that is not known at preview
+	Remedy  string // what an operator does about it
 
 	// Resource judges one resource by its inputs.
 	Resource func(f *Fleet, r Resource) []fleet.Finding
@@ -57,84 +60,155 @@ type Resource struct {
 // Fleet is what rules judge against: the ledger this pack was built with.
 type Fleet struct {
 	*fleet.Index
+	plain  map[string]any  // the ledger as the Host component should show it
+	place  map[string]int  // app name to its place in the deployment order
+	images map[string]bool // every image name the ledger runs
+	zones  map[string]bool // every Cloudflare zone
 }
 
 // NewFleet prepares a ledger for judging.
-func NewFleet(l fleet.Ledger) *Fleet { return &Fleet{fleet.NewIndex(l)} }
+func NewFleet(l fleet.Ledger) *Fleet {
+	plain, err := l.Plain()
+	if err != nil {
+		panic(err) // a ledger is numbers and text
+	}
+	f := &Fleet{Index: fleet.NewIndex(l), plain: plain, place: map[string]int{}, images: map[string]bool{}, zones: map[string]bool{}}
+	for _, image := range l.Images() {
+		f.images[image] = true
+	}
+	for _, zone := range l.Zones() {
+		f.zones[zone] = true
+	}
+	for i, a := range l.Apps {
+		f.place[a.Name] = i
+	}
+	return f
+}
+
+// appNamed returns the app called name.
+func (f *Fleet) appNamed(name string) (fleet.App, bool) {
+	i, ok := f.place[name]
+	if !ok {
+		return fleet.App{}, false
+	}
+	return f.Apps[i], true
+}
 
 // Types of the resources that rules look at.
 const (
-	TypeContainer       = "docker:index/container:Container"
-	TypeNetwork         = "docker:index/network:Network"
-	TypeRemoteImage     = "docker:index/remoteImage:RemoteImage"
-	TypeRole            = "postgresql:index/role:Role"
-	TypeDatabase        = "postgresql:index/database:Database"
-	TypeGrant           = "postgresql:index/grant:Grant"
-	TypeExtension       = "postgresql:index/extension:Extension"
-	TypeRecord          = "cloudflare:index/record:Record"
-	TypeRemoteCommand   = "command:remote:Command"
-	TypeLocalCommand    = "command:local:Command"
-	TypeDockerProvider  = "pulumi:providers:docker"
-	TypeServiceResource = "docker:index/service:Service" // Swarm: never ours
+	TypeContainer     = "docker:index/container:Container"
+	TypeRemoteImage   = "docker:index/remoteImage:RemoteImage"
+	TypeSwarmService  = "docker:index/service:Service" // never ours
+	TypeRole          = "postgresql:index/role:Role"
+	TypeDatabase      = "postgresql:index/database:Database"
+	TypeGrant         = "postgresql:index/grant:Grant"
+	TypeExtension     = "postgresql:index/extension:Extension"
+	TypeRecord        = "cloudflare:index/record:Record"
+	TypeRemoteCommand = "command:remote:Command"
+	TypeLocalCommand  = "command:local:Command"
 )
 
 // JudgeResource runs every resource rule over one resource, and over the Host
 // component the early gate of every rule.
 func JudgeResource(f *Fleet, r Resource) []fleet.Finding {
-	var fs []fleet.Finding
-	for _, rule := range All() {
-		fs = append(fs, rule.judgeResource(f, r)...)
-	}
-	return fleet.SortFindings(fs)
+	return fleet.SortFindings(judgeResource(f, All(), r))
 }
 
 // Judge holds a whole stack against every rule, as a preview would.
 func Judge(f *Fleet, rs []Resource) []fleet.Finding {
+	all := All()
 	var fs []fleet.Finding
 	for _, r := range rs {
-		for _, rule := range All() {
-			fs = append(fs, rule.judgeResource(f, r)...)
-		}
+		fs = append(fs, judgeResource(f, all, r)...)
 	}
-	for _, rule := range All() {
+	for _, rule := range all {
 		fs = append(fs, rule.judgeStack(f, rs)...)
 	}
 	return fleet.SortFindings(fs)
 }
 
-func (rule Rule) judgeResource(f *Fleet, r Resource) []fleet.Finding {
-	var fs []fleet.Finding
+func judgeResource(f *Fleet, all []Rule, r Resource) []fleet.Finding {
+	var gate earlyGate
 	if r.Type == fleet.TypeHost {
-		if declared, err := declaredLedger(r); err == nil {
-			fs = append(fs, rule.of(declared.Check())...)
-		}
+		gate = newEarlyGate(r)
 	}
+	var fs []fleet.Finding
+	for i := range all {
+		fs = append(fs, all[i].judgeResource(f, r, gate)...)
+	}
+	return fs
+}
+
+// earlyGate is what is wrong with the ledger that the Host component declares, by
+// rule. It is made once for all rules: a ledger of a thousand apps is not read twenty
+// times.
+type earlyGate map[string][]fleet.Finding
+
+func newEarlyGate(host Resource) earlyGate {
+	declared, err := declaredLedger(host)
+	if err != nil {
+		return nil // the rule ledger-declared refuses it
+	}
+	gate := earlyGate{}
+	for _, f := range declared.Check() {
+		gate[f.Rule] = append(gate[f.Rule], f)
+	}
+	return gate
+}
+
+func (rule *Rule) judgeResource(f *Fleet, r Resource, gate earlyGate) []fleet.Finding {
+	fs := slices.Clone(gate[rule.Name])
 	if rule.Resource != nil {
 		fs = append(fs, rule.Resource(f, r)...)
 	}
-	return rule.stamp(fs, r.URN)
+	return rule.finish(at(r, fs), r)
 }
 
-func (rule Rule) judgeStack(f *Fleet, rs []Resource) []fleet.Finding {
+func (rule *Rule) judgeStack(f *Fleet, rs []Resource) []fleet.Finding {
 	if rule.Stack == nil {
 		return nil
 	}
-	return rule.stamp(rule.Stack(f, rs), "")
+	return rule.finish(rule.Stack(f, rs), rs...)
 }
 
-// of keeps the findings that belong to the rule.
-func (rule Rule) of(fs []fleet.Finding) []fleet.Finding {
-	return slices.DeleteFunc(fs, func(f fleet.Finding) bool { return f.Rule != rule.Name })
-}
-
-func (rule Rule) stamp(fs []fleet.Finding, urn string) []fleet.Finding {
+// finish puts the rule's name on its findings and takes every secret out of them. No
+// rule shows a secret on purpose; this holds even for a name that somebody marked
+// secret.
+func (rule *Rule) finish(fs []fleet.Finding, rs ...Resource) []fleet.Finding {
+	if len(fs) == 0 {
+		return nil
+	}
+	var pairs []string
+	for _, r := range rs {
+		pairs = appendSecrets(pairs, property.New(r.Props), false)
+	}
+	hide := strings.NewReplacer(pairs...)
 	for i := range fs {
 		fs[i].Rule = rule.Name
-		if fs[i].URN == "" {
-			fs[i].URN = urn
-		}
+		fs[i].Subject, fs[i].Problem = hide.Replace(fs[i].Subject), hide.Replace(fs[i].Problem)
 	}
 	return fs
+}
+
+// appendSecrets collects the secret texts below v as pairs of a replacer.
+func appendSecrets(pairs []string, v property.Value, secret bool) []string {
+	secret = secret || v.Secret()
+	switch {
+	case v.IsString():
+		// Anything shorter stands in every sentence.
+		if s := v.AsString(); secret && len(s) > 3 {
+			pairs = append(pairs, s, "(secret)")
+		}
+	case v.IsArray():
+		for _, e := range v.AsArray().All {
+			pairs = appendSecrets(pairs, e, secret)
+		}
+	case v.IsMap():
+		for _, e := range v.AsMap().AllStable {
+			pairs = appendSecrets(pairs, e, secret)
+		}
+	}
+	return pairs
 }
 
 // Refusals keeps the findings of mandatory rules.
@@ -144,4 +218,37 @@ func Refusals(fs []fleet.Finding) []fleet.Finding {
 		mandatory[rule.Name] = rule.Level == Mandatory
 	}
 	return slices.DeleteFunc(slices.Clone(fs), func(f fleet.Finding) bool { return !mandatory[f.Rule] })
+}
+
+// ofType returns the resources of a type in a fixed order: they arrive in none.
+func ofType(rs []Resource, types ...string) []Resource {
+	var some []Resource
+	for _, r := range rs {
+		if slices.Contains(types, r.Type) {
+			some = append(some, r)
+		}
+	}
+	slices.SortFunc(some, func(a, b Resource) int { return cmp.Or(cmp.Compare(a.URN, b.URN), cmp.Compare(a.Name, b.Name)) })
+	return some
+}
+
+// report collects a rule's findings about one subject.
+type report struct {
+	subject  string
+	findings []fleet.Finding
+}
+
+// add takes what is wrong, what the ledger says, and what to do.
+func (p *report) add(problem, ledger, remedy string) {
+	p.findings = append(p.findings, fleet.Finding{Subject: p.subject, Problem: problem, Ledger: ledger, Remedy: remedy})
+}
+
+// at puts the findings at a resource.
+func at(r Resource, fs []fleet.Finding) []fleet.Finding {
+	for i := range fs {
+		if fs[i].URN == "" {
+			fs[i].URN = r.URN
+		}
+	}
+	return fs
 }

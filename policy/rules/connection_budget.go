@@ -1,0 +1,61 @@
+package rules
+
+import (
+	"fmt"
+
+	"github.com/alorig/fleet/internal/fleet"
+)
+
+var connectionBudget = Rule{
+	Name:    "connection-budget",
+	Level:   Mandatory,
+	Refuses: "a role without a connection limit or with another than the ledger's, and limits that with the reserved connections come above the server's 80",
+	Why:     "One app that leaks connections locks all others out. With a limit for each role that cannot happen, and the limits together must fit.",
+	Seed:    "§10 upgrade triggers: PostgreSQL connections > 80",
+	Unknown: "Refuses: a limit that is not known makes the sum a guess.",
+	Remedy:  "Lower `Connections` of a database in `internal/fleet/alorig.go`, or add PgBouncer and raise the server's.",
+	Resource: func(f *Fleet, r Resource) []fleet.Finding {
+		if r.Type != TypeRole {
+			return nil
+		}
+		name, _ := Read[string](r.Props, "name")
+		p := report{subject: name}
+		if name == "" {
+			p.subject = "role " + r.Name
+		}
+		d, inLedger := f.RoleNamed(name)
+		says := "every role has a limit above zero"
+		if inLedger {
+			says = fmt.Sprintf("the ledger gives it %d", d.Connections)
+		}
+		limit, state := readInt(r.Props, "connectionLimit")
+		switch {
+		case state != Known:
+			p.add("has no connectionLimit"+describe(state), says, "Take connectionLimit from the ledger.")
+		case limit <= 0 || inLedger && limit != d.Connections:
+			p.add(fmt.Sprintf("has the connection limit %d", limit), says, "Take connectionLimit from the ledger.")
+		}
+		return p.findings
+	},
+	Stack: func(f *Fleet, rs []Resource) []fleet.Finding {
+		total := 0
+		for _, r := range f.Reserved {
+			total += r.Connections
+		}
+		for _, r := range rs {
+			if r.Type == TypeRole {
+				// One without a limit is refused by itself; here it must not lower the sum.
+				if limit, _ := readInt(r.Props, "connectionLimit"); limit > 0 {
+					total += limit
+				}
+			}
+		}
+		if total <= f.Server.Connections {
+			return nil
+		}
+		return []fleet.Finding{{
+			Subject: "server", Problem: fmt.Sprintf("connection limits come to %d", total),
+			Ledger: fmt.Sprintf("the server has %d (seed §10)", f.Server.Connections), Remedy: "Lower the limits or add PgBouncer.",
+		}}
+	},
+}

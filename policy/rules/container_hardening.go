@@ -1,0 +1,165 @@
+package rules
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/property"
+
+	"github.com/alorig/fleet/internal/fleet"
+)
+
+var containerHardening = Rule{
+	Name:    "container-hardening",
+	Level:   Mandatory,
+	Refuses: "a privileged container, one with added capabilities, devices or a namespace of the server, one that can reach the Docker socket (Portainer alone may), and one without no-new-privileges; an app container must drop all capabilities",
+	Why:     "Six products from as many teams share one kernel. A container that can become root on the server, or speak to Docker, owns all of them.",
+	Seed:    "§1 Portainer as Docker GUI, §10 inter-app isolation",
+	Unknown: "Refuses: a setting that is not known may open the server.",
+	Remedy:  "Declare the container through `components.Workload`, which drops everything. A shared service may add back: " + strings.Join(serviceCapabilities, ", ") + ".",
+	Resource: func(f *Fleet, r Resource) []fleet.Finding {
+		if r.Type != TypeContainer {
+			return nil
+		}
+		p := report{subject: containerSubject(r)}
+		service, isService := f.ServiceNamed(containerName(r))
+		if privileged, state := Read[bool](r.Props, "privileged"); privileged || state == Unknown || state == WrongType {
+			p.add("is privileged, or may be", "no container is", "Leave privileged unset.")
+		}
+		judgeNamespaces(r, &p)
+		judgeSecurityOptions(r, &p)
+		judgeCapabilities(r, isService, &p)
+		judgeSockets(r, isService && service.Kind == fleet.Portainer, &p)
+		if devices, state := readMaps(r.Props, "devices"); len(devices) > 0 || state == Unknown || state == WrongType {
+			p.add("is given devices of the server, or may be", "no container is", "Drop devices.")
+		}
+		return p.findings
+	},
+}
+
+// Namespaces that a container may share with nobody, and what each setting may be.
+var namespaces = []struct {
+	property string
+	allowed  []string
+}{
+	{"pidMode", []string{""}},
+	{"ipcMode", []string{"", "private", "shareable", "none"}},
+	{"usernsMode", []string{""}},
+	{"cgroupnsMode", []string{"", "private"}},
+	{"cgroupParent", []string{""}},
+}
+
+func judgeNamespaces(r Resource, p *report) {
+	for _, n := range namespaces {
+		mode, state := Read[string](r.Props, n.property)
+		if problem := unreadable(n.property, state); problem != "" {
+			p.add(problem, "a container has its own namespaces", "Leave "+n.property+" unset.")
+		} else if !slices.Contains(n.allowed, mode) {
+			p.add("has "+n.property+" "+mode, "a container has its own namespaces", "Leave "+n.property+" unset.")
+		}
+	}
+}
+
+func judgeSecurityOptions(r Resource, p *report) {
+	options, state := readStrings(r.Props, "securityOpts")
+	const says = "every container has no-new-privileges:true and keeps Docker's own profiles"
+	if problem := unreadable("securityOpts", state); problem != "" {
+		p.add(problem, says, "Set securityOpts to no-new-privileges:true.")
+		return
+	}
+	hardened := false
+	for _, o := range options {
+		// Docker takes "=" for ":" here.
+		switch strings.Replace(o, "=", ":", 1) {
+		case "no-new-privileges", "no-new-privileges:true":
+			hardened = true
+		default:
+			p.add("has the security option "+o, says, "Drop it.")
+		}
+	}
+	if !hardened {
+		p.add("lacks no-new-privileges", says, "Set securityOpts to no-new-privileges:true.")
+	}
+}
+
+// What the images of shared services need while they start: to take over their data
+// directory, to leave root, to bind 80 and 443.
+var serviceCapabilities = []string{"CHOWN", "DAC_OVERRIDE", "FOWNER", "NET_BIND_SERVICE", "SETGID", "SETUID"}
+
+func judgeCapabilities(r Resource, isService bool, p *report) {
+	capabilities, state := Read[property.Map](r.Props, "capabilities")
+	if problem := unreadable("capabilities", state); problem != "" {
+		p.add(problem, "no container adds capabilities", "Drop ALL capabilities.")
+		return
+	}
+	added, state := readStrings(capabilities, "adds")
+	if problem := unreadable("capabilities.adds", state); problem != "" {
+		p.add(problem, "no container adds capabilities", "Drop adds.")
+	}
+	for _, c := range added {
+		if isService && slices.Contains(serviceCapabilities, strings.TrimPrefix(c, "CAP_")) {
+			continue
+		}
+		says := "an app's container has none"
+		if isService {
+			says = "a shared service may add " + strings.Join(serviceCapabilities, ", ")
+		}
+		p.add("adds the capability "+c, says, "Drop it.")
+	}
+	dropped, state := readStrings(capabilities, "drops")
+	if !isService && (state != Known || !slices.Contains(dropped, "ALL")) {
+		p.add("keeps capabilities", "an app's container drops ALL", "Set capabilities.drops to ALL.")
+	}
+}
+
+// Container engines' sockets. Whoever speaks to one is root on the server.
+var engineSockets = []string{
+	"/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/var/run/containerd/containerd.sock", "/run/podman/podman.sock",
+}
+
+func judgeSockets(r Resource, mayDocker bool, p *report) {
+	const says = "Portainer alone may reach Docker"
+	paths := func(array, property string) {
+		mounts, state := readMaps(r.Props, array)
+		if problem := unreadable(array, state); problem != "" {
+			p.add(problem, says, "Give "+array+" in plain text.")
+		}
+		for i, m := range mounts {
+			source, state := Read[string](m, property)
+			at := fmt.Sprintf("%s[%d].%s", array, i, property)
+			if problem := unreadable(at, state); problem != "" {
+				p.add(problem, says, "Give it in plain text.")
+			}
+			if opened := socketIn(source); opened != "" && !(mayDocker && path.Base(path.Clean(source)) == "docker.sock") {
+				p.add("mounts "+source+", which holds "+opened, says, "Drop the mount.")
+			}
+		}
+	}
+	paths("volumes", "hostPath")
+	paths("mounts", "source")
+	volumes, _ := readMaps(r.Props, "volumes")
+	for i, v := range volumes {
+		if from, state := Read[string](v, "fromContainer"); from != "" || state == Unknown || state == WrongType {
+			p.add(fmt.Sprintf("takes over the mounts of another container by volumes[%d].fromContainer", i), says, "Name the volume itself.")
+		}
+	}
+}
+
+// socketIn is the engine socket that a mount of the path would hold; "" when none.
+func socketIn(source string) string {
+	if !strings.HasPrefix(source, "/") {
+		return ""
+	}
+	source = path.Clean(source)
+	for _, s := range engineSockets {
+		if s == source || strings.HasPrefix(s, strings.TrimSuffix(source, "/")+"/") {
+			return s
+		}
+	}
+	if path.Base(source) == "docker.sock" {
+		return source
+	}
+	return ""
+}

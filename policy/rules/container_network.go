@@ -1,0 +1,54 @@
+package rules
+
+import "github.com/alorig/fleet/internal/fleet"
+
+var containerNetwork = Rule{
+	Name:    "container-network",
+	Level:   Mandatory,
+	Refuses: "a container that is not on the shared network alone, has a network mode of host, none or another container, or answers to another container's name",
+	Why:     "Caddy reaches every app over one network by container name. A second network is a way around it, host mode publishes everything, and a foreign alias takes another app's traffic.",
+	Seed:    "§1 shared infrastructure, §3 \"all compose files\", §12 critical rule 2",
+	Unknown: "Refuses: a network that is not known may be any.",
+	Remedy:  "Declare the container through `components.Workload`, which joins `alorig_net` and nothing else.",
+	Resource: func(f *Fleet, r Resource) []fleet.Finding {
+		if r.Type != TypeContainer {
+			return nil
+		}
+		p := report{subject: containerSubject(r)}
+		network := f.Server.Network
+		remedy := "Join " + network + " and nothing else."
+		joined, state := readMaps(r.Props, "networksAdvanced")
+		if problem := unreadable("networksAdvanced", state); problem != "" {
+			p.add(problem, "every container is on "+network, remedy)
+		} else if len(joined) == 0 {
+			p.add("joins no network", "every container is on "+network, remedy)
+		}
+		for _, n := range joined {
+			name, state := Read[string](n, "name")
+			switch {
+			case state != Known:
+				p.add("joins a network that has no name"+describe(state), "every container is on "+network, remedy)
+			case name != network:
+				p.add("joins the network "+name, "every container is on "+network+" alone", remedy)
+			}
+			aliases, state := readStrings(n, "aliases")
+			if problem := unreadable("networksAdvanced.aliases", state); problem != "" {
+				p.add(problem, "an alias is a name on the network", "Give aliases as plain text.")
+			}
+			for _, alias := range aliases {
+				_, isApp := f.ContainerNamed(alias)
+				_, isService := f.ServiceNamed(alias)
+				if (isApp || isService) && alias != containerName(r) {
+					p.add("answers to the name "+alias, "that is the name of another container", "Drop the alias.")
+				}
+			}
+		}
+		mode, state := Read[string](r.Props, "networkMode")
+		if problem := unreadable("networkMode", state); problem != "" {
+			p.add(problem, "the mode is bridge, or the network's own name", "Leave networkMode unset.")
+		} else if mode != "" && mode != "bridge" && mode != network {
+			p.add("has the network mode "+mode, "the mode is bridge, or the network's own name", "Leave networkMode unset.")
+		}
+		return p.findings
+	},
+}

@@ -1,0 +1,218 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/alorig/fleet/internal/fleet"
+)
+
+var databaseAllocation = Rule{
+	Name:    "database-allocation",
+	Level:   Mandatory,
+	Refuses: "a PostgreSQL URL, database, role, grant or extension outside the app's own, an app container without a database URL, and a role that could reach beyond its database",
+	Why:     "One PostgreSQL serves all apps. Each has its own database, owned by its own role, and nobody else's role may enter it.",
+	Seed:    "§3 shared deployment pattern, §12 critical rule 3",
+	Unknown: "Refuses: an environment entry, a name or an owner that is not known may be another app's.",
+	Remedy:  "Declare databases through `components.Database` and take the URL from `components.Workload`. A new database, role or extension is an entry in `internal/fleet/alorig.go` first.",
+	Resource: func(f *Fleet, r Resource) []fleet.Finding {
+		p := report{subject: r.Name}
+		switch r.Type {
+		case TypeContainer:
+			p.subject = containerSubject(r)
+			judgeDatabaseURLs(f, r, &p)
+		case TypeDatabase:
+			judgeDatabase(f, r, &p)
+		case TypeRole:
+			judgeRole(f, r, &p)
+		case TypeGrant:
+			judgeGrant(f, r, &p)
+		case TypeExtension:
+			judgeExtension(f, r, &p)
+		default:
+			if strings.HasPrefix(r.Type, "postgresql:") {
+				p.add("is a "+r.Type, "the ledger allocates databases, roles, grants and extensions", "Declare one of those, or teach the rule what the other may touch.")
+			}
+		}
+		return p.findings
+	},
+}
+
+func judgeDatabaseURLs(f *Fleet, r Resource, p *report) {
+	name := containerName(r)
+	c, isApp := f.ContainerNamed(name)
+	_, isService := f.ServiceNamed(name)
+	variables := environment(r)
+	if !isService {
+		unreadableEntries(p, variables, "a database URL")
+	}
+	own, unread := false, slices.ContainsFunc(variables, func(v variable) bool { return v.State != Known })
+	for _, e := range endpoints(r, postgresURL) {
+		if !isApp {
+			p.add("holds a PostgreSQL URL in "+e.Path, "the ledger gives it no database", "Drop the URL.")
+			continue
+		}
+		own = judgeDatabaseURL(f, c, e, p) || own
+	}
+	if !isApp {
+		return
+	}
+	if !own && !unread && len(p.findings) == 0 {
+		p.add("has no URL of its database", "the ledger gives it "+c.Database, "Set DATABASE_URL.")
+	}
+	server, _ := f.Service(fleet.Postgres)
+	owner, _ := c.App.Database(c.Database)
+	for _, v := range variables {
+		var want string
+		switch v.Key {
+		case "PGDATABASE", "POSTGRES_DB", "DB_NAME":
+			want = c.Database
+		case "PGUSER", "POSTGRES_USER", "DB_USER":
+			want = owner.Role
+		case "PGHOST", "POSTGRES_HOST", "DB_HOST":
+			want = server.Container
+		default:
+			continue
+		}
+		if v.Value != want {
+			p.add("has another value than its own in "+v.Path, "the ledger says "+want, "Take it from the ledger.")
+		}
+	}
+}
+
+// judgeDatabaseURL reports whether the URL names the container's own database.
+func judgeDatabaseURL(f *Fleet, c fleet.OwnedContainer, e endpoint, p *report) bool {
+	s, _ := f.Service(fleet.Postgres)
+	at := fmt.Sprintf("PostgreSQL is %s:%d", s.Container, s.Port)
+	if e.URL == nil {
+		p.add("has a database URL in "+e.Path+" that cannot be read", at, "Percent-encode the password.")
+		return false
+	}
+	if !atService(e.URL, s) {
+		p.add("has a database URL in "+e.Path+" that points at another server", at, "Point it at "+s.Container+".")
+	}
+	if name := overridden(e.URL, "host", "hostaddr", "port", "user", "dbname", "database", "service"); name != "" {
+		p.add("has a database URL in "+e.Path+" whose query sets "+name, "clients let the query win over the URL", "Drop it from the query.")
+	}
+	name := strings.TrimPrefix(e.URL.Path, "/")
+	owned, ok := c.App.Database(name)
+	if !ok {
+		// Another app's database is public knowledge; any other text may be a secret.
+		found := "for a database that the ledger does not know"
+		if other, ok := f.DatabaseNamed(name); ok {
+			found = "for " + other.Name + ", a database of " + other.App.Name
+		}
+		p.add("has a URL in "+e.Path+" "+found, "the ledger gives it "+c.Database, "Name its own database.")
+		return false
+	}
+	if e.Key == "DATABASE_URL" && name != c.Database {
+		p.add("has a URL in "+e.Path+" for "+name, "the ledger gives it "+c.Database, "Name its own database.")
+	}
+	if e.URL.User.Username() != owned.Role {
+		p.add("has a URL in "+e.Path+" for another role than the database's", name+" belongs to the role "+owned.Role, "Log in as "+owned.Role+".")
+	}
+	return name == c.Database
+}
+
+func judgeDatabase(f *Fleet, r Resource, p *report) {
+	name, state := Read[string](r.Props, "name")
+	if state != Known {
+		p.add("has no database name"+describe(state), "the ledger names every database", "Take the name from the ledger.")
+		return
+	}
+	p.subject = name
+	d, ok := f.DatabaseNamed(name)
+	if !ok {
+		p.add("is not in the ledger", "every database belongs to an app", "Add it to its app in internal/fleet/alorig.go, or drop it.")
+		return
+	}
+	if owner, state := Read[string](r.Props, "owner"); state != Known || owner != d.Role {
+		found := "has no owner" + describe(state)
+		if state == Known {
+			found = "is owned by " + owner
+		}
+		p.add(found, "the ledger gives it to the role "+d.Role, "Set owner to "+d.Role+".")
+	}
+}
+
+// Role attributes that reach beyond one database.
+var reachingAttributes = []string{"superuser", "createRole", "createDatabase", "replication", "bypassRowLevelSecurity"}
+
+func judgeRole(f *Fleet, r Resource, p *report) {
+	name, state := Read[string](r.Props, "name")
+	if state != Known {
+		p.add("has no role name"+describe(state), "the ledger names every role", "Take the name from the ledger.")
+		return
+	}
+	p.subject = name
+	d, ok := f.RoleNamed(name)
+	if !ok {
+		p.add("is a role that is not in the ledger", "every role owns a database of its app", "Add it to its app in internal/fleet/alorig.go, or drop it.")
+		return
+	}
+	says := "a role of " + d.App.Name + " owns " + d.Name + " and nothing else"
+	for _, attribute := range reachingAttributes {
+		if on, state := Read[bool](r.Props, attribute); on || state == Unknown || state == WrongType {
+			p.add("has "+attribute+", or may", says, "Leave "+attribute+" unset.")
+		}
+	}
+	memberships, state := readStrings(r.Props, "roles")
+	if problem := unreadable("roles", state); problem != "" {
+		p.add(problem, says, "Leave roles unset.")
+	}
+	if assumed, state := Read[string](r.Props, "assumeRole"); state == Known && assumed != "" {
+		memberships = append(memberships, assumed)
+	} else if problem := unreadable("assumeRole", state); problem != "" {
+		p.add(problem, says, "Leave assumeRole unset.")
+	}
+	for _, m := range memberships {
+		if other, ok := f.RoleNamed(m); !ok || other.App.Name != d.App.Name {
+			p.add("is a member of the role "+m, says, "Drop the membership.")
+		}
+	}
+}
+
+func judgeGrant(f *Fleet, r Resource, p *report) {
+	p.subject = "grant " + r.Name
+	database, state := Read[string](r.Props, "database")
+	if state != Known {
+		p.add("has no database"+describe(state), "a grant stays within one app", "Name the database in plain text.")
+		return
+	}
+	role, state := Read[string](r.Props, "role")
+	if state != Known {
+		p.add("has no role"+describe(state), "a grant stays within one app", "Name the role in plain text.")
+		return
+	}
+	if isPublic(role) {
+		return // database-isolation judges what PUBLIC gets
+	}
+	d, ok := f.DatabaseNamed(database)
+	if !ok {
+		p.add("gives "+role+" something in "+database, "the ledger has no such database", "Drop the grant.")
+		return
+	}
+	if owner, ok := f.RoleNamed(role); !ok || owner.App.Name != d.App.Name {
+		p.add("lets "+role+" into "+database, database+" belongs to "+d.App.Name+" alone", "Drop the grant.")
+	}
+	if further, state := Read[bool](r.Props, "withGrantOption"); further || state == Unknown || state == WrongType {
+		p.add("lets "+role+" grant it further, or may", database+" belongs to "+d.App.Name+" alone", "Leave withGrantOption unset.")
+	}
+}
+
+func isPublic(role string) bool { return strings.EqualFold(role, "public") }
+
+func judgeExtension(f *Fleet, r Resource, p *report) {
+	p.subject = "extension " + r.Name
+	database, inDatabase := Read[string](r.Props, "database")
+	name, named := Read[string](r.Props, "name")
+	if inDatabase != Known || named != Known {
+		p.add("has no name or database"+describe(max(inDatabase, named)), "the ledger lists every extension of a database", "Give both in plain text.")
+		return
+	}
+	d, ok := f.DatabaseNamed(database)
+	if !ok || !slices.Contains(d.Extensions, name) {
+		p.add("installs "+name+" in "+database, "the ledger does not list it there", "Add it to Extensions of the database in internal/fleet/alorig.go, or drop it.")
+	}
+}

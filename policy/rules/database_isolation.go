@@ -1,0 +1,50 @@
+package rules
+
+import "github.com/alorig/fleet/internal/fleet"
+
+var databaseIsolation = Rule{
+	Name:    "database-isolation",
+	Level:   Mandatory,
+	Refuses: "a database whose PUBLIC privileges are not revoked, and any grant to PUBLIC",
+	Why:     "PostgreSQL lets every role connect to every database until PUBLIC is revoked on it. Separate databases separate nothing before that.",
+	Seed:    "§10 inter-app isolation, §12 critical rule 3",
+	Unknown: "Refuses: privileges that are not known may be some.",
+	Remedy:  "Declare the database through `components.Database`, which revokes PUBLIC with a grant of no privileges to the role `public`.",
+	Resource: func(_ *Fleet, r Resource) []fleet.Finding {
+		role, _ := Read[string](r.Props, "role")
+		if r.Type != TypeGrant || !isPublic(role) {
+			return nil
+		}
+		p := report{subject: "grant " + r.Name}
+		if privileges, state := readStrings(r.Props, "privileges"); state == Unknown || state == WrongType || len(privileges) > 0 {
+			p.add("gives PUBLIC privileges, or may", "PUBLIC has none on any database", "Set privileges to an empty list, which revokes.")
+		}
+		return p.findings
+	},
+	Stack: func(_ *Fleet, rs []Resource) []fleet.Finding {
+		revoked := map[string]bool{}
+		for _, r := range ofType(rs, TypeGrant) {
+			role, _ := Read[string](r.Props, "role")
+			kind, _ := Read[string](r.Props, "objectType")
+			privileges, state := readStrings(r.Props, "privileges")
+			if isPublic(role) && kind == "database" && len(privileges) == 0 && (state == Known || state == Absent) {
+				database, _ := Read[string](r.Props, "database")
+				revoked[database] = true
+			}
+		}
+		var fs []fleet.Finding
+		for _, r := range ofType(rs, TypeDatabase) {
+			if name, _ := Read[string](r.Props, "name"); name == "" || !revoked[name] {
+				subject := name
+				if subject == "" {
+					subject = "database " + r.Name
+				}
+				fs = append(fs, fleet.Finding{
+					Subject: subject, URN: r.URN, Problem: "lets every role of the server connect",
+					Ledger: "only its owner may", Remedy: "Revoke PUBLIC with a grant of no privileges to the role public, object type database.",
+				})
+			}
+		}
+		return fs
+	},
+}

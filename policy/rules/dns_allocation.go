@@ -1,0 +1,124 @@
+package rules
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/property"
+
+	"github.com/alorig/fleet/internal/fleet"
+)
+
+var dnsAllocation = Rule{
+	Name:    "dns-allocation",
+	Level:   Mandatory,
+	Refuses: "a DNS record for a host that the ledger does not give to an app, of another type than A, in another zone than the host's, declared twice, proxied otherwise than the ledger says, or pointing elsewhere than the server",
+	Why:     "A record is how the public finds an app. One that the ledger does not know takes over a name, or a part of the wildcard, that belongs to somebody else.",
+	Seed:    "§1 DNS, Caddy routes of §4 to §9",
+	Unknown: "Refuses: a name, zone, type or address that is not known may be any.",
+	Remedy:  "Declare records through `components.Domain`, with the whole host name. A new host is an entry in `Hosts` of its app in `internal/fleet/alorig.go` first.",
+	Resource: func(f *Fleet, r Resource) []fleet.Finding {
+		if r.Type != TypeRecord {
+			return nil
+		}
+		p := report{subject: recordSubject(r)}
+		name, state := Read[string](r.Props, "name")
+		h, inLedger := f.HostNamed(name)
+		switch {
+		case state != Known:
+			p.add("has no name"+describe(state), "every record answers for a host of the ledger", "Set name to the whole host name.")
+		case !strings.Contains(name, "."):
+			p.add("has a name relative to its zone", "a record is judged by its whole host name", "Write the whole host name.")
+		case !inLedger:
+			p.add("is a host that the ledger gives to no app", "every record answers for a host of the ledger", "Add the host to its app in internal/fleet/alorig.go, or drop the record.")
+		}
+		if kind, state := Read[string](r.Props, "type"); state != Known || kind != "A" {
+			found := "has no type" + describe(state)
+			if state == Known {
+				found = "is a record of type " + kind
+			}
+			p.add(found, "a host points at the server by an A record", "Set type to A.")
+		}
+		if content, state := Read[string](r.Props, "content"); state != Known || !isIPv4(content) {
+			found := "has no content" + describe(state)
+			if state == Known {
+				found = "points at " + content
+			}
+			p.add(found, "a host points at the server's IPv4 address", "Set content, not value, to the server's address.")
+		}
+		if zone, state := Read[string](r.Props, "zoneId"); state != Known || zone == "" {
+			p.add("has no zoneId"+describe(state), "a record lives in its host's zone", "Take the zone id from the configuration.")
+		}
+		if proxied, state := Read[bool](r.Props, "proxied"); inLedger && (proxied != h.Proxied || state == Unknown || state == WrongType) {
+			found := fmt.Sprintf("has proxied %t", proxied)
+			if problem := unreadable("proxied", state); problem != "" {
+				found = problem
+			}
+			p.add(found, fmt.Sprintf("the ledger says %t", h.Proxied), "Take proxied from the ledger.")
+		}
+		return p.findings
+	},
+	Stack: func(f *Fleet, rs []Resource) []fleet.Finding {
+		records := ofType(rs, TypeRecord)
+		if len(records) == 0 {
+			return nil
+		}
+		server, zones, fs := hostNetwork(rs)
+		if fs != nil {
+			return fs
+		}
+		first := map[string]string{}
+		for _, r := range records {
+			p := report{subject: recordSubject(r)}
+			name, _ := Read[string](r.Props, "name")
+			if other, taken := first[name]; taken && name != "" {
+				p.add("is declared twice, as "+other+" and as "+r.Name, "a host has one record", "Drop one of the two.")
+			}
+			first[name] = r.Name
+			if content, state := Read[string](r.Props, "content"); state == Known && content != server {
+				p.add("points at "+content, "the server is "+server, "Point it at the server.")
+			}
+			if h, ok := f.HostNamed(name); ok {
+				want, state := Read[string](zones, h.Zone)
+				zone, _ := Read[string](r.Props, "zoneId")
+				if state != Known || zone != want {
+					p.add("lies in another zone than "+h.Zone, "the Host component names the zone's id", "Take the zone id from the configuration (alorig:zones).")
+				}
+			}
+			fs = append(fs, at(r, p.findings)...)
+		}
+		return fs
+	},
+}
+
+func recordSubject(r Resource) string {
+	if name, _ := Read[string](r.Props, "name"); strings.Contains(name, ".") {
+		return name
+	}
+	return "record " + r.Name
+}
+
+func isIPv4(s string) bool {
+	address, err := netip.ParseAddr(s)
+	return err == nil && address.Is4()
+}
+
+// hostNetwork reads the server's address and zones from the Host component.
+func hostNetwork(rs []Resource) (server string, zones property.Map, fs []fleet.Finding) {
+	p := report{subject: "Host"}
+	hosts := ofType(rs, fleet.TypeHost)
+	if len(hosts) == 0 {
+		p.add("is not declared", "it names the server's address and zones, which records are held against", "Declare components.Host.")
+		return "", zones, p.findings
+	}
+	server, state := Read[string](hosts[0].Props, "serverAddress")
+	if state != Known || !isIPv4(server) {
+		p.add("has no serverAddress"+describe(state), "records point at the server's IPv4 address", "Set alorig:serverAddress in the configuration.")
+	}
+	zones, state = Read[property.Map](hosts[0].Props, "zones")
+	if problem := unreadable("zones", state); problem != "" {
+		p.add(problem, "records lie in the zones of the configuration", "Set alorig:zones in the configuration.")
+	}
+	return server, zones, p.findings
+}

@@ -1,0 +1,147 @@
+package rules
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/property"
+)
+
+// variable is one entry of a container's environment.
+type variable struct {
+	Path   string // property path, which never shows the value
+	Key    string
+	Value  string
+	State  State
+	Secret bool
+}
+
+// environment returns a container's environment. An array that cannot be read is one
+// entry that cannot be read.
+func environment(r Resource) []variable {
+	envs := r.Props.Get("envs")
+	a, state := As[property.Array](envs)
+	switch state {
+	case Absent:
+		return nil
+	case Unknown, WrongType:
+		return []variable{{Path: "envs", State: state, Secret: envs.Secret()}}
+	case Known:
+	}
+	vs := make([]variable, 0, a.Len())
+	for i, e := range a.All {
+		v := variable{Path: fmt.Sprintf("envs[%d]", i), Secret: envs.Secret() || e.Secret()}
+		var entry string
+		entry, v.State = As[string](e)
+		if v.State == Absent {
+			continue
+		}
+		if v.State == Known {
+			v.setEntry(entry)
+		}
+		vs = append(vs, v)
+	}
+	return vs
+}
+
+// unreadableEntries refuses entries that may hold what the rule looks for.
+func unreadableEntries(p *report, vs []variable, what string) {
+	for _, v := range vs {
+		if problem := unreadable(v.Path, v.State); problem != "" {
+			p.add(problem+" and may hold "+what,
+				what+" is allocated in the ledger and must be known at preview",
+				"Build the entry from plain values and from secrets of the configuration, which are known at preview.")
+		}
+	}
+}
+
+var keyPattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// setEntry reads "KEY=value". Only what looks like a key goes into the path: an entry
+// of another form may be a secret from end to end.
+func (v *variable) setEntry(entry string) {
+	key, value, ok := strings.Cut(entry, "=")
+	if !ok || !keyPattern.MatchString(key) {
+		v.Value = entry
+		return
+	}
+	v.Key, v.Value = key, value
+	if strings.Trim(value, "=") != "" {
+		v.Path += " (" + key + ")"
+	}
+}
+
+// endpoint is a URL of a data store that a container is given.
+type endpoint struct {
+	Path string   // property path
+	Key  string   // environment key; "" on the command line
+	URL  *url.URL // nil when the text cannot be read as a URL
+}
+
+// URLs of PostgreSQL and Redis, under every scheme that Django, Celery, Channels and
+// Node clients take. A "+driver" may follow.
+var (
+	postgresURL = regexp.MustCompile(`(?i)\b(?:postgres|postgresql|pgsql|psql|postgis|timescale|timescalegis|pgbouncer)(?:\+[a-z0-9]+)*://`)
+	redisURL    = regexp.MustCompile(`(?i)\b(?:redis|rediss|valkey|valkeys|sentinel)(?:\+[a-z0-9]+)*://`)
+)
+
+// endpoints returns every URL of the kind in a container's environment and command.
+func endpoints(r Resource, kind *regexp.Regexp) []endpoint {
+	var es []endpoint
+	add := func(path, key, text string) {
+		for _, u := range urlsIn(text, kind) {
+			es = append(es, endpoint{Path: path, Key: key, URL: u})
+		}
+	}
+	for _, v := range environment(r) {
+		add(v.Path, v.Key, v.Value)
+	}
+	for _, property := range []string{"command", "entrypoints"} {
+		words, _ := readStrings(r.Props, property)
+		for i, w := range words {
+			add(fmt.Sprintf("%s[%d]", property, i), "", w)
+		}
+	}
+	return es
+}
+
+// urlsIn finds the URLs of a kind anywhere in a text: alone, in a list, in JSON. One
+// that cannot be parsed is nil.
+func urlsIn(text string, kind *regexp.Regexp) []*url.URL {
+	starts := kind.FindAllStringIndex(text, -1)
+	if starts == nil {
+		return nil
+	}
+	urls := make([]*url.URL, len(starts))
+	for i, at := range starts {
+		end := len(text)
+		if i+1 < len(starts) {
+			end = starts[i+1][0]
+		}
+		one := text[at[0]:end]
+		if cut := strings.IndexAny(one, " \t\r\n\"'`<>"); cut >= 0 {
+			one = one[:cut]
+		}
+		if u, err := url.Parse(strings.TrimRight(one, ",;|")); err == nil {
+			urls[i] = u
+		}
+	}
+	return urls
+}
+
+// overridden returns the first of the names that the URL's query sets. Clients let
+// the query win over the URL's own host, user and database.
+func overridden(u *url.URL, names ...string) string {
+	for _, pair := range strings.FieldsFunc(u.RawQuery, func(r rune) bool { return r == '&' || r == ';' }) {
+		key, _, _ := strings.Cut(pair, "=")
+		key, err := url.QueryUnescape(key)
+		for _, name := range names {
+			if err != nil || strings.EqualFold(strings.TrimSpace(key), name) {
+				return name
+			}
+		}
+	}
+	return ""
+}

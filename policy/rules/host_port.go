@@ -1,0 +1,55 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/alorig/fleet/internal/fleet"
+)
+
+var hostPort = Rule{
+	Name:    "host-port",
+	Level:   Mandatory,
+	Refuses: "a published host port on anything but Caddy's 80 and 443, and publishAllPorts",
+	Why:     "A published port bypasses the server's firewall, so a database or an app behind it is open to the internet. Everything is reached through Caddy.",
+	Seed:    "§1 shared infrastructure, §12 critical rule 5",
+	Unknown: "Refuses: a port that is not known may be any.",
+	Remedy:  "Drop the port. Caddy reaches an app by container name over `alorig_net`; the operator reaches a shared service by an SSH forward.",
+	Resource: func(f *Fleet, r Resource) []fleet.Finding {
+		if r.Type != TypeContainer {
+			return nil
+		}
+		p := report{subject: containerSubject(r)}
+		s, _ := f.ServiceNamed(containerName(r))
+		says, remedy := "the ledger publishes no port of it", "Drop the port: Caddy reaches it over "+f.Server.Network+"."
+		if len(s.HostPorts) > 0 {
+			says = fmt.Sprintf("the ledger publishes its ports %v over TCP, and 443 over UDP too, unmapped", s.HostPorts)
+			remedy = "Publish those and no others."
+		}
+		if all, state := Read[bool](r.Props, "publishAllPorts"); all || state == Unknown || state == WrongType {
+			p.add("publishes all its ports, or may", says, "Leave publishAllPorts unset.")
+		}
+		ports, state := readMaps(r.Props, "ports")
+		if problem := unreadable("ports", state); problem != "" {
+			p.add(problem, says, remedy)
+		}
+		for i, port := range ports {
+			external, state := readInt(port, "external")
+			if state != Known {
+				p.add(fmt.Sprintf("publishes ports[%d], which has no external port%s", i, describe(state)), says, remedy)
+				continue
+			}
+			internal, _ := readInt(port, "internal")
+			protocol, state := Read[string](port, "protocol")
+			if state == Absent {
+				protocol = "tcp"
+			}
+			allowed := slices.Contains(s.HostPorts, external) && internal == external &&
+				(protocol == "tcp" || protocol == "udp" && external == 443)
+			if !allowed {
+				p.add(fmt.Sprintf("publishes port %d/%s of the server", external, protocol), says, remedy)
+			}
+		}
+		return p.findings
+	},
+}

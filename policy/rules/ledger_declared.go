@@ -1,0 +1,98 @@
+package rules
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/alorig/fleet/internal/fleet"
+)
+
+var ledgerDeclared = Rule{
+	Name:    "ledger-declared",
+	Level:   Mandatory,
+	Refuses: "a stack without exactly one Host component, a Host whose declared ledger is not the one this pack was built with, and a rollout that names no app",
+	Why:     "The program and the pack each carry the ledger. If they differ, one of the two was built from another version, and every other verdict is about a fleet that does not exist.",
+	Seed:    "§11 acceptance criteria: assignments verified",
+	Unknown: "Refuses: the ledger is plain data and always known.",
+	Remedy:  "Build the program and the policy pack from the same commit.",
+	Resource: func(f *Fleet, r Resource) []fleet.Finding {
+		if r.Type != fleet.TypeHost {
+			return nil
+		}
+		p := report{subject: "Host"}
+		const says = "the program declares the ledger that this pack was built with"
+		const remedy = "Build the program and the pack from the same commit."
+		plain, err := plainLedger(r)
+		if err != nil {
+			p.add(err.Error(), says, remedy)
+		} else if paths := differences(nil, "ledger", plain, f.plain); len(paths) > 0 {
+			problem := "declares another ledger: " + few(paths)
+			if _, err := fleet.FromPlain(plain); err != nil {
+				problem = "declares a ledger that cannot be decoded: " + few(paths)
+			}
+			p.add(problem, says, remedy)
+		}
+		rollout, state := Read[string](r.Props, "rollout")
+		if problem := unreadable("rollout", state); problem != "" {
+			p.add(problem, "it names the app that the server has come to", "Set alorig:rollout in the configuration.")
+		} else if _, ok := f.place[rollout]; !ok && rollout != "" {
+			p.add("has the rollout "+rollout, "the apps are "+strings.Join(f.AppNames(), ", "), "Set alorig:rollout to one of them.")
+		}
+		return p.findings
+	},
+	Stack: func(_ *Fleet, rs []Resource) []fleet.Finding {
+		hosts := ofType(rs, fleet.TypeHost)
+		if len(hosts) == 1 {
+			return nil
+		}
+		p := report{subject: "stack"}
+		p.add(fmt.Sprintf("declares %d Host components", len(hosts)), "one stack is one server and declares its ledger once", "Declare exactly one components.Host.")
+		return p.findings
+	},
+}
+
+// differences collects the paths at which two plain values differ, sorted.
+func differences(paths []string, path string, a, b any) []string {
+	switch a := a.(type) {
+	case map[string]any:
+		b, ok := b.(map[string]any)
+		if !ok {
+			return append(paths, path)
+		}
+		keys := map[string]bool{}
+		for k := range a {
+			keys[k] = true
+		}
+		for k := range b {
+			keys[k] = true
+		}
+		for _, k := range slices.Sorted(maps.Keys(keys)) {
+			paths = differences(paths, path+"."+k, a[k], b[k])
+		}
+		return paths
+	case []any:
+		b, ok := b.([]any)
+		if !ok || len(a) != len(b) {
+			return append(paths, path)
+		}
+		for i := range a {
+			paths = differences(paths, fmt.Sprintf("%s[%d]", path, i), a[i], b[i])
+		}
+		return paths
+	}
+	if !reflect.DeepEqual(a, b) {
+		paths = append(paths, path)
+	}
+	return paths
+}
+
+func few(all []string) string {
+	const shown = 5
+	if len(all) <= shown {
+		return strings.Join(all, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(all[:shown], ", "), len(all)-shown)
+}

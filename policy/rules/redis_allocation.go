@@ -1,0 +1,126 @@
+package rules
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/alorig/fleet/internal/fleet"
+)
+
+var redisAllocation = Rule{
+	Name:    "redis-allocation",
+	Level:   Mandatory,
+	Refuses: "a Redis URL with another host, user or DB number than the app's own, a Django container without a Redis URL, and a key prefix that is missing or foreign in any of its four settings",
+	Why:     "Redis is shared. Two apps on one DB number read each other's queues, and a DB number alone isolates nothing in publish and subscribe; only the prefix does.",
+	Seed:    "§3 Redis DB assignment map, §12 critical rule 4",
+	Unknown: "Refuses: an environment entry that is not known may hold a Redis URL.",
+	Remedy:  "Take the URL and the four prefix variables from `components.Workload`, which builds them from the ledger.",
+	Resource: func(f *Fleet, r Resource) []fleet.Finding {
+		if r.Type != TypeContainer {
+			return nil
+		}
+		p := report{subject: containerSubject(r)}
+		name := containerName(r)
+		c, isApp := f.ContainerNamed(name)
+		s, isService := f.ServiceNamed(name)
+		variables := environment(r)
+		if !isService {
+			unreadableEntries(&p, variables, "a Redis URL")
+		}
+		urls := endpoints(r, redisURL)
+		for _, e := range urls {
+			switch {
+			case isApp:
+				judgeRedisURL(f, c.App, e, &p)
+			case isService && s.Kind == fleet.Flower:
+				judgeRedisHost(f, e, &p) // it watches the queue of whichever app the operator looks at
+			default:
+				p.add("holds a Redis URL in "+e.Path, "the ledger gives it no Redis DB", "Drop the URL.")
+			}
+		}
+		if !isApp {
+			return p.findings
+		}
+		judgeRedisParts(f, c.App, variables, &p)
+		unread := slices.ContainsFunc(variables, func(v variable) bool { return v.State != Known })
+		django := c.Role != fleet.Payload
+		if django && len(urls) == 0 && !unread {
+			p.add("has no Redis URL", fmt.Sprintf("%s has Redis DB %d", c.App.Name, c.App.RedisDB), "Set REDIS_URL.")
+		}
+		judgePrefixes(c.App, variables, !unread && (django || len(urls) > 0), &p)
+		return p.findings
+	},
+}
+
+func judgeRedisHost(f *Fleet, e endpoint, p *report) bool {
+	s, _ := f.Service(fleet.Redis)
+	says := fmt.Sprintf("Redis is %s:%d", s.Container, s.Port)
+	if e.URL == nil {
+		p.add("has a Redis URL in "+e.Path+" that cannot be read", says, "Percent-encode the password.")
+		return false
+	}
+	if !atService(e.URL, s) {
+		p.add("has a Redis URL in "+e.Path+" that points at another server", says, "Point it at "+s.Container+".")
+	}
+	return true
+}
+
+// atService reports whether the URL points at the shared service.
+func atService(u *url.URL, s fleet.Service) bool {
+	port := u.Port()
+	return u.Hostname() == s.Container && (port == "" || port == strconv.Itoa(s.Port))
+}
+
+func judgeRedisURL(f *Fleet, a fleet.App, e endpoint, p *report) {
+	if !judgeRedisHost(f, e, p) {
+		return
+	}
+	says := fmt.Sprintf("%s has Redis DB %d", a.Name, a.RedisDB)
+	// Without a path the client takes DB 0, which is another tenant's.
+	path := strings.TrimPrefix(e.URL.Path, "/")
+	if db, err := strconv.Atoi(path); path != "" && err != nil {
+		p.add("has a Redis URL in "+e.Path+" whose path is no DB number", says, "End the URL in the app's DB number.")
+	} else if db != a.RedisDB || path != strconv.Itoa(db) {
+		p.add(fmt.Sprintf("has a Redis URL in %s for DB %d", e.Path, db), says, "End the URL in the app's DB number.")
+	}
+	if name := overridden(e.URL, "db", "host", "port", "path", "username"); name != "" {
+		p.add("has a Redis URL in "+e.Path+" whose query sets "+name, says+", and clients let the query win", "Drop it from the query.")
+	}
+	if e.URL.User.Username() != a.Name {
+		p.add("has a Redis URL in "+e.Path+" for another user than the app's", "the user "+a.Name+" may touch its own keys only", "Log in as "+a.Name+".")
+	}
+}
+
+// judgeRedisParts looks at settings that name a host or a DB number without a URL.
+func judgeRedisParts(f *Fleet, a fleet.App, variables []variable, p *report) {
+	s, _ := f.Service(fleet.Redis)
+	for _, v := range variables {
+		switch {
+		case strings.HasSuffix(v.Key, "REDIS_DB") && v.Value != strconv.Itoa(a.RedisDB):
+			p.add("has another DB number in "+v.Path, fmt.Sprintf("%s has Redis DB %d", a.Name, a.RedisDB), "Take it from the ledger.")
+		case strings.HasSuffix(v.Key, "REDIS_HOST") && v.Value != s.Container:
+			p.add("has another Redis server in "+v.Path, "Redis is "+s.Container, "Take it from the ledger.")
+		}
+	}
+}
+
+func judgePrefixes(a fleet.App, variables []variable, needed bool, p *report) {
+	for _, key := range fleet.KeyPrefixVariables {
+		found := false
+		for _, v := range variables {
+			if v.Key != key {
+				continue
+			}
+			found = true
+			if v.Value != a.KeyPrefix {
+				p.add("has another key prefix in "+v.Path, fmt.Sprintf("the prefix of %s is %q", a.Name, a.KeyPrefix), "Take it from the ledger.")
+			}
+		}
+		if !found && needed {
+			p.add("has no "+key, fmt.Sprintf("all its Redis keys start with %q", a.KeyPrefix), "Set "+key+" to the prefix.")
+		}
+	}
+}

@@ -1,0 +1,87 @@
+package rules
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/alorig/fleet/internal/fleet"
+)
+
+var rolloutOrder = Rule{
+	Name:    "rollout-order",
+	Level:   Mandatory,
+	Refuses: "an app without every earlier one, an app beyond the rollout, and an app of the rollout that is not declared or lacks one of its containers",
+	Why:     "Apps start one at a time, each on a server that has carried the ones before it.",
+	Seed:    "§2 deployment order, §12 critical rule 1",
+	Unknown: "Refuses: how far the rollout has come must be known.",
+	Remedy:  "Set `alorig:rollout` to the app that the server has come to. Move it by one app, and only after the one before has been stable for 24 hours.",
+	Stack: func(f *Fleet, rs []Resource) []fleet.Finding {
+		p := report{subject: "rollout"}
+		hosts := ofType(rs, fleet.TypeHost)
+		if len(hosts) == 0 {
+			return nil // the rule ledger-declared refuses the stack
+		}
+		rollout, state := Read[string](hosts[0].Props, "rollout")
+		last, known := f.place[rollout]
+		switch {
+		case state == Unknown, state == WrongType:
+			p.add(unreadable("rollout", state), "it names the app that the server has come to", "Set alorig:rollout in the configuration.")
+			return p.findings
+		case rollout == "":
+			last = -1
+		case !known:
+			return nil // the rule ledger-declared refuses it
+		}
+		components, containers := map[string]bool{}, map[string]bool{}
+		declared := map[string]bool{}
+		for _, r := range rs {
+			switch r.Type {
+			case fleet.TypeApp:
+				app, state := Read[string](r.Props, "app")
+				if state != Known {
+					p.subject = "App " + r.Name
+					p.add("has no app"+describe(state), "an App component names its app", "Set app to the app's name in the ledger.")
+				}
+				components[app] = true
+				declared[app] = true
+			case TypeContainer:
+				containers[containerName(r)] = true
+				declared[owningApp(f, r)] = true
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(declared)) {
+			p.subject = name
+			place, known := f.place[name]
+			if known && place > last {
+				p.add("is declared", reached(rollout), "Wait, or set alorig:rollout to "+name+" once every earlier app is stable.")
+			} else if !known && components[name] && name != "" {
+				p.add("is declared as an app", "the ledger has no such app", "Add it to internal/fleet/alorig.go.")
+			}
+		}
+		for _, app := range f.Apps[:last+1] {
+			p.subject = app.Name
+			if !components[app.Name] {
+				p.add("is not declared", reached(rollout)+", and apps start in the ledger's order", "Declare it, or take alorig:rollout back.")
+				continue
+			}
+			var missing []string
+			for _, c := range app.Containers {
+				if name := fleet.ContainerName(app.Name, c.Role); !containers[name] {
+					missing = append(missing, name)
+				}
+			}
+			if len(missing) > 0 {
+				p.add("lacks "+strings.Join(missing, ", "), "the ledger gives the app these containers", "Declare them, or take them out of the ledger.")
+			}
+		}
+		return p.findings
+	},
+}
+
+func reached(rollout string) string {
+	if rollout == "" {
+		return "the rollout has not come to any app"
+	}
+	return "the rollout has come to " + rollout
+}

@@ -1,0 +1,153 @@
+package rules
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/property"
+
+	"github.com/alorig/fleet/internal/caddysite"
+	"github.com/alorig/fleet/internal/fleet"
+)
+
+var routeAllocation = Rule{
+	Name:    "route-allocation",
+	Level:   Mandatory,
+	Refuses: "one host and path served twice, an upstream that is not the app's own container and port, a site file that is not the one the ledger renders, an app without a route or with two, and a command that configures a reverse proxy outside a Route",
+	Why:     "Whoever writes a site file decides which container answers for a host. Only the ledger may, so the text that reaches the server is compared with the ledger's own rendering.",
+	Seed:    "Caddy routes of §4 to §9, §11 acceptance criteria: no domain conflicts",
+	Unknown: "Refuses: a site file that is not known at preview cannot be compared.",
+	Remedy:  "Change `Routes` of the app in `internal/fleet/alorig.go`; `components.Route` renders the file from it.",
+	Resource: func(f *Fleet, r Resource) []fleet.Finding {
+		p := report{}
+		switch {
+		case r.Type == fleet.TypeRoute:
+			p.subject = "Route " + r.Name
+			if rendered, ok := renderedSite(f, r, &p); ok {
+				compareSite(rendered, r.Props.Get("site"), "site", &p)
+			}
+		case strings.HasPrefix(r.Type, "command:") && typeOfURN(r.Parent) != fleet.TypeRoute:
+			p.subject = "command " + r.Name
+			for _, key := range []string{"create", "update", "delete", "stdin", "environment"} {
+				if anyText(r.Props.Get(key), func(s string) bool { return strings.Contains(s, "reverse_proxy") }) {
+					p.add("configures a reverse proxy in "+key, "routes are written by Route components alone", "Add the route to the ledger.")
+				}
+			}
+		}
+		return p.findings
+	},
+	Stack: func(f *Fleet, rs []Resource) []fleet.Finding {
+		var fs []fleet.Finding
+		rendered := map[string]string{} // by the URN of the Route
+		routed := map[string]bool{}
+		for _, r := range ofType(rs, fleet.TypeRoute) {
+			p := report{subject: "Route " + r.Name}
+			if text, ok := renderedSite(f, r, &p); ok {
+				rendered[r.URN] = text
+			}
+			app, _ := Read[string](r.Props, "app")
+			p.findings = nil // what is wrong with one Route, its resource rule has said
+			if routed[app] && app != "" {
+				p.add("is a second Route of "+app, "an app has one site file", "Drop one of the two.")
+			}
+			routed[app] = true
+			fs = append(fs, at(r, p.findings)...)
+		}
+		for _, r := range ofType(rs, fleet.TypeApp) {
+			if app, _ := Read[string](r.Props, "app"); app != "" && !routed[app] {
+				fs = append(fs, fleet.Finding{
+					Subject: app, URN: r.URN, Problem: "has no Route", Ledger: "every app of the ledger answers for its hosts", Remedy: "Declare components.Route for it.",
+				})
+			}
+		}
+		for _, r := range ofType(rs, TypeRemoteCommand, TypeLocalCommand) {
+			text, ok := rendered[r.Parent]
+			if !ok {
+				continue
+			}
+			p := report{subject: "command " + r.Name}
+			compareSite(text, r.Props.Get("stdin"), "stdin", &p)
+			fs = append(fs, at(r, p.findings)...)
+		}
+		return fs
+	},
+}
+
+// renderedSite is the site file that the ledger gives the Route's app.
+func renderedSite(f *Fleet, r Resource, p *report) (string, bool) {
+	name, state := Read[string](r.Props, "app")
+	app, ok := f.appNamed(name)
+	if state != Known || !ok {
+		problem := "is a route of " + name
+		if state != Known {
+			problem = "has no app" + describe(state)
+		}
+		p.add(problem, "a Route belongs to an app of the ledger", "Set app to the app's name.")
+		return "", false
+	}
+	tls, state := Read[string](r.Props, "tls")
+	if problem := unreadable("tls", state); problem != "" {
+		p.add(problem, "the site file depends on it", "Give tls in plain text.")
+		return "", false
+	}
+	ranges, state := readStrings(r.Props, "adminCidrs")
+	if problem := unreadable("adminCidrs", state); problem != "" {
+		p.add(problem, "the site file depends on it", "Give adminCidrs in plain text.")
+		return "", false
+	}
+	options := caddysite.Options{TLS: caddysite.TLS(tls)}
+	for i, text := range ranges {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			p.add(fmt.Sprintf("has no address range in adminCidrs[%d]", i), "an administrator's range looks like 203.0.113.7/32", "Correct alorig:adminCidrs.")
+			return "", false
+		}
+		options.AdminCIDRs = append(options.AdminCIDRs, prefix)
+	}
+	text, err := caddysite.Render(app, options)
+	if err != nil {
+		p.add("cannot be rendered: "+err.Error(), "the site file comes from the ledger", "Correct the ledger or the Route's options.")
+		return "", false
+	}
+	return text, true
+}
+
+// compareSite refuses a site file that is not the ledger's, and shows the first line
+// that differs.
+func compareSite(want string, v property.Value, path string, p *report) {
+	got, state := As[string](v)
+	if state != Known {
+		p.add("has no "+path+describe(state), "the site file comes from the ledger", "Let components.Route render it.")
+		return
+	}
+	if got == want {
+		return
+	}
+	line, ours, theirs := firstDifference(want, got)
+	shown := fmt.Sprintf("%q", theirs)
+	if v.Secret() || carriesCredential(theirs) {
+		shown = "another text"
+	}
+	p.add(fmt.Sprintf("has %s in line %d of %s", shown, line, path), fmt.Sprintf("the ledger renders %q", ours), "Change the ledger, not the site file.")
+}
+
+func firstDifference(want, got string) (line int, ours, theirs string) {
+	for line = 1; ; line++ {
+		var moreWant, moreGot bool
+		ours, want, moreWant = strings.Cut(want, "\n")
+		theirs, got, moreGot = strings.Cut(got, "\n")
+		if ours != theirs || !moreWant && !moreGot {
+			return line, strings.TrimSpace(ours), strings.TrimSpace(theirs)
+		}
+	}
+}
+
+// typeOfURN is the type of the resource that a URN names.
+func typeOfURN(urn string) string {
+	parts := strings.SplitN(urn, "::", 4)
+	if len(parts) < 4 {
+		return ""
+	}
+	return parts[2][strings.LastIndex(parts[2], "$")+1:]
+}

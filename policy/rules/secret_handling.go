@@ -1,0 +1,240 @@
+package rules
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/property"
+
+	"github.com/alorig/fleet/internal/fleet"
+)
+
+var secretHandling = Rule{
+	Name:    "secret-handling",
+	Level:   Mandatory,
+	Refuses: "a credential that is not marked secret, a secret on a command line or in a label, a command that logs its secret input, and an SSH connection that trusts any host key",
+	Why:     "What is not marked secret stands in clear text in the state, in every preview and in CI logs. A command line is seen by everybody on the server, and a connection without a host key gives the credentials to whoever answers.",
+	Seed:    "§4 encrypted credentials; field experience with the command provider",
+	Unknown: "Refuses an entry that is not known and not marked secret: nobody can tell what it will hold. A command line that is not known is judged during the update, when it is.",
+	Remedy:  "Set it with `pulumi config set --secret` and read it with `RequireSecret`, or wrap it in `pulumi.ToSecret`. Give secrets to a command on stdin, with `logging` none. Pin `connection.hostKey`.",
+	Resource: func(_ *Fleet, r Resource) []fleet.Finding {
+		p := report{subject: r.Name}
+		switch {
+		case r.Type == TypeContainer:
+			p.subject = containerSubject(r)
+			judgeContainerSecrets(r, &p)
+		case r.Type == TypeRole:
+			mustBeSecret(r.Props, "password", "password", false, &p)
+		case strings.HasPrefix(r.Type, "command:"):
+			judgeCommandSecrets(r, &p)
+		case strings.HasPrefix(r.Type, "pulumi:providers:"):
+			p.subject = "provider " + r.Name
+			for _, key := range providerCredentials {
+				mustBeSecret(r.Props, key, key, false, &p)
+			}
+		}
+		return p.findings
+	},
+}
+
+const (
+	saysSecret   = "credentials are secrets of the configuration"
+	remedySecret = "Mark it secret: pulumi config set --secret, or pulumi.ToSecret."
+	saysStdin    = "everybody on the server sees command lines and labels"
+	remedyStdin  = "Give it on stdin, or in the environment as a secret."
+)
+
+// Provider inputs that are credentials. registryAuth is a list, sent as JSON text.
+var providerCredentials = []string{"password", "apiToken", "apiKey", "apiUserServiceKey", "keyMaterial", "registryAuth"}
+
+var (
+	credentialKey = regexp.MustCompile(`(?i)SECRET|TOKEN|PASSWORD|PASSWD|_KEY$|API_?KEY|PRIVATE|CREDENTIAL|DSN`)
+	harmlessKey   = regexp.MustCompile(`(?i)KEY_PREFIX$|_FILE$`)
+	publicKey     = regexp.MustCompile(`(?i)PUBLIC|PUBLISHABLE`)
+	privateKey    = regexp.MustCompile(`(?i)SECRET|PRIVATE|PASSWORD|PASSWD`)
+	urlStart      = regexp.MustCompile(`(?i)\b[a-z][a-z0-9+.-]*://`)
+
+	assignment = regexp.MustCompile(`(?i)(?:PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY)["']?\s*(?:[=:]\s*["']?|\s["'])[^\s"'{}$,;]`)
+	aclUser    = regexp.MustCompile(`(?im)^\s*(?:acl\s+setuser|user)\s+\S+\s.*[\s"']>\S`)
+)
+
+// isCredentialKey reports whether a variable of the name holds a credential.
+func isCredentialKey(key string) bool {
+	if !credentialKey.MatchString(key) || harmlessKey.MatchString(key) {
+		return false
+	}
+	return !publicKey.MatchString(key) || privateKey.MatchString(key)
+}
+
+// hasURLPassword reports whether a URL with a password stands in the text. One that
+// cannot be parsed counts when it looks like it.
+func hasURLPassword(text string) bool {
+	for i, u := range urlsIn(text, urlStart) {
+		if u == nil {
+			at := urlStart.FindAllStringIndex(text, -1)[i]
+			user, _, ok := strings.Cut(text[at[1]:], "@")
+			if ok && strings.Contains(user, ":") {
+				return true
+			}
+			continue
+		}
+		if password, set := userPassword(u); set && password != "" {
+			return true
+		}
+	}
+	return false
+}
+
+func userPassword(u *url.URL) (string, bool) {
+	if u.User == nil {
+		return "", false
+	}
+	return u.User.Password()
+}
+
+// carriesCredential reports whether a text of several lines holds a credential: a URL
+// with a password, an assignment to something like a password, a Redis ACL password.
+func carriesCredential(text string) bool {
+	return hasURLPassword(text) || assignment.MatchString(text) || aclUser.MatchString(text)
+}
+
+func judgeContainerSecrets(r Resource, p *report) {
+	for _, v := range environment(r) {
+		if v.Secret {
+			continue
+		}
+		if problem := unreadable(v.Path, v.State); problem != "" {
+			p.add(problem+" and is not marked secret", saysSecret, remedySecret)
+		} else if v.Value != "" && isCredentialKey(v.Key) || hasURLPassword(v.Value) {
+			p.add("holds a credential in "+v.Path+" that is not marked secret", saysSecret, remedySecret)
+		}
+	}
+	health, _ := Read[property.Map](r.Props, "healthcheck")
+	for path, v := range map[string]property.Value{
+		"command": r.Props.Get("command"), "entrypoints": r.Props.Get("entrypoints"),
+		"labels": r.Props.Get("labels"), "healthcheck.tests": health.Get("tests"),
+	} {
+		mustNotCarry(path, v, p)
+	}
+	if r.Props.Get("healthcheck").Secret() {
+		p.add("carries a secret in healthcheck", saysStdin, remedyStdin)
+	}
+	uploads, _ := readMaps(r.Props, "uploads")
+	for i, u := range uploads {
+		content, _ := Read[string](u, "content")
+		if carriesCredential(content) && !u.Get("content").Secret() && !r.Props.Get("uploads").Secret() {
+			p.add(fmt.Sprintf("holds a credential in uploads[%d].content that is not marked secret", i), saysSecret, remedySecret)
+		}
+	}
+}
+
+// mustNotCarry refuses a secret, and a credential, where people can read it.
+func mustNotCarry(path string, v property.Value, p *report) {
+	switch {
+	case v.HasSecrets():
+		p.add("carries a secret in "+path, saysStdin, remedyStdin)
+	case anyText(v, carriesCredential):
+		p.add("carries a credential in "+path, saysStdin, remedyStdin)
+	}
+}
+
+// anyText reports whether a text below v satisfies the condition.
+func anyText(v property.Value, condition func(string) bool) bool {
+	switch {
+	case v.IsString():
+		return condition(v.AsString())
+	case v.IsArray():
+		for _, e := range v.AsArray().All {
+			if anyText(e, condition) {
+				return true
+			}
+		}
+	case v.IsMap():
+		for _, e := range v.AsMap().All {
+			if anyText(e, condition) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// mustBeSecret refuses a credential that is set and not marked secret, neither itself
+// nor as part of something that is.
+func mustBeSecret(m property.Map, key, path string, within bool, p *report) {
+	v := m.Get(key)
+	if v.IsNull() || within || v.Secret() {
+		return
+	}
+	if text, state := As[string](v); state == Known && text == "" {
+		return
+	}
+	p.add("has the credential "+path+", which is not marked secret", saysSecret, remedySecret)
+}
+
+func judgeCommandSecrets(r Resource, p *report) {
+	p.subject = "command " + r.Name
+	for _, key := range []string{"create", "update", "delete", "interpreter"} {
+		mustNotCarry(key, r.Props.Get(key), p)
+	}
+	if triggers := r.Props.Get("triggers"); !triggers.HasSecrets() && anyText(triggers, carriesCredential) {
+		p.add("holds a credential in triggers that is not marked secret", saysSecret, remedySecret)
+	}
+	judgeCommandEnvironment(r, p)
+
+	stdin := r.Props.Get("stdin")
+	text, _ := As[string](stdin)
+	if !stdin.Secret() && carriesCredential(text) {
+		p.add("holds a credential in stdin that is not marked secret", saysSecret, remedySecret)
+	}
+	if logging, _ := Read[string](r.Props, "logging"); stdin.Secret() && logging != "none" {
+		p.add("may log what its secret stdin makes it print", "output is logged even when it is marked secret", "Set logging to none.")
+	}
+	if strings.HasPrefix(r.Type, "command:remote:") {
+		connection := r.Props.Get("connection")
+		judgeConnection(connection, "connection", connection.Secret(), p)
+	}
+}
+
+func judgeCommandEnvironment(r Resource, p *report) {
+	whole := r.Props.Get("environment")
+	if whole.Secret() {
+		return
+	}
+	environment, state := As[property.Map](whole)
+	if problem := unreadable("environment", state); problem != "" {
+		p.add(problem+" and is not marked secret", saysSecret, remedySecret)
+	}
+	for key, v := range environment.AllStable {
+		if v.Secret() {
+			continue
+		}
+		text, state := As[string](v)
+		if problem := unreadable("environment."+key, state); problem != "" {
+			p.add(problem+" and is not marked secret", saysSecret, remedySecret)
+		} else if text != "" && isCredentialKey(key) || hasURLPassword(text) {
+			p.add("holds a credential in environment."+key+" that is not marked secret", saysSecret, remedySecret)
+		}
+	}
+}
+
+// judgeConnection judges how a remote command reaches its server.
+func judgeConnection(v property.Value, path string, secret bool, p *report) {
+	connection, state := As[property.Map](v)
+	if state != Known {
+		p.add("has no "+path+describe(state), "a remote command pins the server's host key", "Take the connection from the configuration.")
+		return
+	}
+	for _, key := range []string{"privateKey", "password", "privateKeyPassword"} {
+		mustBeSecret(connection, key, path+"."+key, secret, p)
+	}
+	hostKey, state := Read[string](connection, "hostKey")
+	if state == Absent || state == WrongType || state == Known && hostKey == "" {
+		p.add("has no "+path+".hostKey", "without one the provider takes any host key", "Pin the server's host key: ssh-keyscan -t ed25519, compared with the server's own.")
+	}
+	if proxy := connection.Get("proxy"); !proxy.IsNull() {
+		judgeConnection(proxy, path+".proxy", secret || proxy.Secret(), p)
+	}
+}
