@@ -67,8 +67,11 @@ func Logical(app string, parts ...string) string {
 // SiteFile is the name of an app's Caddy site file.
 func SiteFile(app string) string { return app + ".caddy" }
 
+// StaticDirectory holds the static builds of all apps, on the server and inside Caddy.
+const StaticDirectory = "/srv/static"
+
 // StaticRoot is where Caddy finds a static build of an app.
-func StaticRoot(app, build string) string { return path.Join("/srv/static", app, build) }
+func StaticRoot(app, build string) string { return path.Join(StaticDirectory, app, build) }
 
 // Volume is the name of a data volume of a shared service.
 func Volume(service string) string { return service + "_data" }

@@ -1,0 +1,196 @@
+package components
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/alorig/fleet/internal/caddysite"
+	"github.com/alorig/fleet/internal/fleet"
+)
+
+// WorkloadSpec says what runs in one container of an app; the ledger says what the
+// container may use.
+type WorkloadSpec struct {
+	Role        fleet.Role
+	Process     Process
+	Environment map[string]string // beyond the contract; not secret
+	Secrets     []string          // names of the app's secrets it gets, as variables
+}
+
+// AppArgs declares one Alorig application.
+type AppArgs struct {
+	App       fleet.App
+	Workloads []WorkloadSpec
+	Images    map[string]string              // references by image name
+	Secrets   map[string]pulumi.StringOutput // the app's secrets by name
+	Platform  *Platform
+
+	Address    string            // the server's public IPv4 address
+	Zones      map[string]string // Cloudflare zone ids by domain
+	TLS        caddysite.TLS
+	AdminCIDRs []netip.Prefix
+
+	// Previous is the gate of the app before this one: its containers wait for it.
+	Previous *Gate
+}
+
+// App is one Alorig application: its databases, its share of Redis, its containers,
+// its DNS records, its site file, and the gate behind which the next app starts.
+type App struct {
+	pulumi.ResourceState
+
+	Gate *Gate
+}
+
+// NewApp registers the application. A workload that the ledger does not book, or a
+// booked container for which nothing runs, is an error.
+func NewApp(ctx *pulumi.Context, name string, args *AppArgs, opts ...pulumi.ResourceOption) (*App, error) {
+	app := &App{}
+	inputs := pulumi.Map{"app": pulumi.String(args.App.Name), "title": pulumi.String(args.App.Title), "blueprint": pulumi.String(args.App.Blueprint)}
+	if err := ctx.RegisterComponentResourceV2(fleet.TypeApp, name, inputs, app, opts...); err != nil {
+		return nil, fmt.Errorf("registering app %q: %w", name, err)
+	}
+	if err := matchLedger(args.App, args.Workloads); err != nil {
+		return nil, err
+	}
+	within := pulumi.Parent(app)
+
+	databases := map[string]*Database{}
+	var stores []pulumi.Resource
+	for _, db := range args.App.Databases {
+		password, err := secretValue(args.Secrets, args.App.Name, DatabasePasswordKey(args.App, db))
+		if err != nil {
+			return nil, err
+		}
+		postgres := args.Platform.service(fleet.Postgres)
+		databases[db.Name], err = NewDatabase(ctx, fleet.Logical(args.App.Name, db.Name), &DatabaseArgs{
+			App: args.App, Database: db, Server: postgres.Container, Port: postgres.Port, Password: password,
+		}, within, pulumi.DependsOn(args.Platform.Ready))
+		if err != nil {
+			return nil, err
+		}
+		stores = append(stores, databases[db.Name].Ready)
+	}
+
+	password, err := secretValue(args.Secrets, args.App.Name, RedisPasswordKey)
+	if err != nil {
+		return nil, err
+	}
+	redis := args.Platform.service(fleet.Redis)
+	keyspace, err := NewKeyspace(ctx, fleet.Logical(args.App.Name, "keyspace"), &KeyspaceArgs{
+		App: args.App, Server: redis.Container, Port: redis.Port, Password: password,
+		AdminPassword: args.Platform.redisPassword, Shell: args.Platform.shell,
+	}, within)
+	if err != nil {
+		return nil, err
+	}
+	stores = append(stores, keyspace.Ready)
+
+	images, err := pullImages(ctx, args, within)
+	if err != nil {
+		return nil, err
+	}
+
+	before := slices.Concat(stores, args.Platform.Ready)
+	if args.Previous != nil {
+		before = append(before, args.Previous.Passed)
+	}
+	var containers []pulumi.Resource
+	var names []string
+	triggers := pulumi.Array{}
+	for _, spec := range args.Workloads {
+		c, _ := args.App.Container(spec.Role)
+		secrets := map[string]pulumi.StringOutput{}
+		for _, key := range spec.Secrets {
+			if secrets[key], err = secretValue(args.Secrets, args.App.Name, key); err != nil {
+				return nil, err
+			}
+		}
+		workload, err := NewWorkload(ctx, fleet.Logical(args.App.Name, string(spec.Role)), &WorkloadArgs{
+			App: args.App, Container: c, Process: spec.Process,
+			Image:       args.Images[c.Image],
+			Environment: spec.Environment, Secrets: secrets,
+			DatabaseURL: databases[c.Database].URL, RedisURL: keyspace.URL,
+			Network: args.Platform.Network,
+			After:   append(slices.Clone(before), images[c.Image]),
+		}, within)
+		if err != nil {
+			return nil, err
+		}
+		containers = append(containers, workload.Container)
+		names = append(names, fleet.ContainerName(args.App.Name, spec.Role))
+		triggers = append(triggers, workload.Container.ID())
+	}
+
+	if _, err := NewDomain(ctx, fleet.Logical(args.App.Name, "domain"), &DomainArgs{
+		App: args.App, Address: args.Address, Zones: args.Zones,
+	}, within); err != nil {
+		return nil, err
+	}
+	route, err := NewRoute(ctx, fleet.Logical(args.App.Name, "route"), &RouteArgs{
+		App: args.App, TLS: args.TLS, AdminCIDRs: args.AdminCIDRs,
+		Caddy: args.Platform.service(fleet.Caddy).Container, Directory: args.Platform.caddyDirectory,
+		Shell: args.Platform.shell, After: containers,
+	}, within)
+	if err != nil {
+		return nil, err
+	}
+	app.Gate, err = NewGate(ctx, fleet.Logical(args.App.Name, "gate"), &GateArgs{
+		App: args.App.Name, Containers: names, Triggers: triggers,
+		Shell: args.Platform.shell, After: append(containers, route.Loaded),
+	}, within)
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.RegisterResourceOutputs(app, inputs); err != nil {
+		return nil, fmt.Errorf("registering outputs of app %q: %w", name, err)
+	}
+	return app, nil
+}
+
+// matchLedger holds what runs against what is booked.
+func matchLedger(app fleet.App, specs []WorkloadSpec) error {
+	running := map[fleet.Role]bool{}
+	for _, s := range specs {
+		if _, booked := app.Container(s.Role); !booked {
+			return fmt.Errorf("stacks/%s.go runs %s, which the ledger does not book; book it in internal/fleet or drop it", app.Name, fleet.ContainerName(app.Name, s.Role))
+		}
+		if running[s.Role] {
+			return fmt.Errorf("stacks/%s.go runs %s twice; a role has one container", app.Name, fleet.ContainerName(app.Name, s.Role))
+		}
+		running[s.Role] = true
+	}
+	for _, c := range app.Containers {
+		if !running[c.Role] {
+			return fmt.Errorf("the ledger books %s, and stacks/%s.go runs nothing in it; add the workload or unbook it", fleet.ContainerName(app.Name, c.Role), app.Name)
+		}
+	}
+	return nil
+}
+
+// pullImages registers each image of the app once. Images stay on the server when
+// they are no longer declared: the one before is what a rollback starts.
+func pullImages(ctx *pulumi.Context, args *AppArgs, within pulumi.ResourceOption) (map[string]pulumi.Resource, error) {
+	images := map[string]pulumi.Resource{}
+	for _, c := range args.App.Containers {
+		if _, done := images[c.Image]; done {
+			continue
+		}
+		reference, ok := args.Images[c.Image]
+		if !ok {
+			return nil, fmt.Errorf("app %q needs the image %q, for which the settings hold no reference", args.App.Name, c.Image)
+		}
+		image, err := docker.NewRemoteImage(ctx, fleet.Logical(args.App.Name, "image", c.Image), &docker.RemoteImageArgs{
+			Name: pulumi.String(reference), KeepLocally: pulumi.Bool(true),
+		}, within)
+		if err != nil {
+			return nil, fmt.Errorf("registering image %s: %w", c.Image, err)
+		}
+		images[c.Image] = image
+	}
+	return images, nil
+}

@@ -1,0 +1,105 @@
+package components
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/pulumi/pulumi-postgresql/sdk/v3/go/postgresql"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/alorig/fleet/internal/fleet"
+)
+
+// DatabaseArgs declares one database and its owner.
+type DatabaseArgs struct {
+	App      fleet.App
+	Database fleet.Database
+	Server   string              // container name of PostgreSQL
+	Port     int                 // its port inside the network
+	Password pulumi.StringOutput // the role's password; a secret
+}
+
+// Database is a role with its own password and connection limit and the database it
+// owns, which nobody else may connect to. All of it is protected and retained: no
+// destroy and no renaming drops data.
+type Database struct {
+	pulumi.ResourceState
+
+	// URL is the DATABASE_URL of the containers that use it; a secret.
+	URL pulumi.StringOutput
+	// Ready is the last of its resources.
+	Ready pulumi.Resource
+}
+
+// NewDatabase registers the role, the database, the revoked PUBLIC privileges and the
+// extensions, one after the other: concurrent grants fail in PostgreSQL.
+func NewDatabase(ctx *pulumi.Context, name string, args *DatabaseArgs, opts ...pulumi.ResourceOption) (*Database, error) {
+	database := &Database{}
+	inputs := pulumi.Map{
+		"app":      pulumi.String(args.App.Name),
+		"database": pulumi.String(args.Database.Name),
+	}
+	if err := ctx.RegisterComponentResourceV2(fleet.TypeDatabase, name, inputs, database, opts...); err != nil {
+		return nil, fmt.Errorf("registering database %q: %w", name, err)
+	}
+	kept := func(after ...pulumi.Resource) []pulumi.ResourceOption {
+		return []pulumi.ResourceOption{
+			pulumi.Parent(database), pulumi.Protect(true), pulumi.RetainOnDelete(true), pulumi.DependsOn(after),
+		}
+	}
+	app, db := args.App.Name, args.Database
+	role, err := postgresql.NewRole(ctx, fleet.Logical(app, "role", db.Role), &postgresql.RoleArgs{
+		Name:            pulumi.String(db.Role),
+		Login:           pulumi.Bool(true),
+		Password:        args.Password,
+		ConnectionLimit: pulumi.Int(db.Connections),
+	}, kept()...)
+	if err != nil {
+		return nil, fmt.Errorf("registering role %s: %w", db.Role, err)
+	}
+	created, err := postgresql.NewDatabase(ctx, fleet.Logical(app, "database", db.Name), &postgresql.DatabaseArgs{
+		Name:     pulumi.String(db.Name),
+		Owner:    role.Name,
+		Encoding: pulumi.String("UTF8"),
+	}, kept(role)...)
+	if err != nil {
+		return nil, fmt.Errorf("registering database %s: %w", db.Name, err)
+	}
+	// PostgreSQL lets every role connect to every database until this is revoked.
+	revoked, err := postgresql.NewGrant(ctx, fleet.Logical(app, "revoke-public", db.Name), &postgresql.GrantArgs{
+		Database:   created.Name,
+		Role:       pulumi.String("public"),
+		ObjectType: pulumi.String("database"),
+		Privileges: pulumi.StringArray{},
+	}, kept(created)...)
+	if err != nil {
+		return nil, fmt.Errorf("revoking PUBLIC on %s: %w", db.Name, err)
+	}
+	database.Ready = revoked
+	for _, extension := range db.Extensions {
+		installed, err := postgresql.NewExtension(ctx, fleet.Logical(app, "extension", extension), &postgresql.ExtensionArgs{
+			Name:     pulumi.String(extension),
+			Database: created.Name,
+		}, kept(database.Ready)...)
+		if err != nil {
+			return nil, fmt.Errorf("registering extension %s of %s: %w", extension, db.Name, err)
+		}
+		database.Ready = installed
+	}
+	database.URL = args.Password.ApplyT(func(password string) string {
+		return connectionURL("postgres", db.Role, password, args.Server, args.Port, db.Name)
+	}).(pulumi.StringOutput)
+	if err := ctx.RegisterResourceOutputs(database, inputs); err != nil {
+		return nil, fmt.Errorf("registering outputs of database %q: %w", name, err)
+	}
+	return database, nil
+}
+
+func connectionURL(scheme, user, password, host string, port int, path string) string {
+	u := url.URL{
+		Scheme: scheme, User: url.UserPassword(user, password),
+		Host: fmt.Sprintf("%s:%d", host, port), Path: "/" + strings.TrimPrefix(path, "/"),
+	}
+	return u.String()
+}

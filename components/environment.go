@@ -1,0 +1,82 @@
+package components
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/alorig/fleet/internal/fleet"
+)
+
+// environment builds the variables of a container as docs/contract.md promises them.
+// Names are known before the update; values may be secret.
+type environment map[string]pulumi.StringInput
+
+func (e environment) plain(values map[string]string) {
+	for k, v := range values {
+		e[k] = pulumi.String(v)
+	}
+}
+
+// contract adds what every container of the app gets.
+func (e environment) contract(at place, databaseURL, redisURL pulumi.StringOutput) {
+	e["ALORIG_APP"] = pulumi.String(at.app.Name)
+	e["DATABASE_URL"] = databaseURL
+	e["REDIS_URL"] = redisURL
+	e["REDIS_KEY_PREFIX"] = pulumi.String(at.app.KeyPrefix)
+	for _, variable := range fleet.KeyPrefixVariables {
+		e[variable] = pulumi.String(at.app.KeyPrefix)
+	}
+	if at.container.Port != 0 {
+		e["PORT"] = pulumi.String(strconv.Itoa(at.container.Port))
+	}
+}
+
+// djangoHosts adds the hosts Django answers for and trusts forms from.
+func (e environment) djangoHosts(app fleet.App) {
+	var allowed, origins []string
+	for _, h := range app.Hosts {
+		parent, wildcard := strings.CutPrefix(h.Name, "*")
+		if wildcard {
+			allowed = append(allowed, parent)
+		} else {
+			allowed = append(allowed, h.Name)
+		}
+		origins = append(origins, "https://"+h.Name)
+	}
+	e["DJANGO_ALLOWED_HOSTS"] = pulumi.String(strings.Join(allowed, ","))
+	e["DJANGO_CSRF_TRUSTED_ORIGINS"] = pulumi.String(strings.Join(origins, ","))
+	for _, r := range app.Routes {
+		if r.Upstream == fleet.Backend && r.Path != "" {
+			// Caddy strips the path; Django puts it back into the URLs it makes.
+			e["FORCE_SCRIPT_NAME"] = pulumi.String(r.Path)
+		}
+	}
+}
+
+// entries are the variables in Docker's form, sorted by name. Only those entries are
+// secret whose values are: a reader of the plan still sees the rest.
+func (e environment) entries() pulumi.StringArray {
+	var entries pulumi.StringArray
+	for _, name := range slices.Sorted(maps.Keys(e)) {
+		if plain, ok := e[name].(pulumi.String); ok {
+			entries = append(entries, pulumi.String(name+"="+string(plain)))
+			continue
+		}
+		entries = append(entries, pulumi.Sprintf("%s=%s", name, e[name]))
+	}
+	return entries
+}
+
+// secretValue is a configuration secret on its way into a resource.
+func secretValue(secrets map[string]pulumi.StringOutput, app, key string) (pulumi.StringOutput, error) {
+	v, ok := secrets[key]
+	if !ok {
+		return pulumi.StringOutput{}, fmt.Errorf("app %q needs the secret %q, which the settings do not hold; declare it in stacks/%s.go", app, key, app)
+	}
+	return v, nil
+}

@@ -1,0 +1,76 @@
+package components
+
+import (
+	_ "embed" // the scripts
+	"fmt"
+	"net/netip"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/alorig/fleet/internal/caddysite"
+	"github.com/alorig/fleet/internal/fleet"
+)
+
+// RouteArgs declares how the outside reaches one app.
+type RouteArgs struct {
+	App        fleet.App
+	TLS        caddysite.TLS
+	AdminCIDRs []netip.Prefix // who may reach restricted routes
+	Caddy      string         // container name
+	Directory  string         // Caddy's configuration directory on the server
+	Shell      Shell
+	After      []pulumi.Resource // containers that answer
+}
+
+// Route is the Caddy site file of an app, put in place atomically: validated by the
+// Caddy that will load it, swapped, reloaded. On any failure the old file is back and
+// the update fails for this app alone.
+type Route struct {
+	pulumi.ResourceState
+
+	// Loaded is there once Caddy serves the file.
+	Loaded pulumi.Resource
+}
+
+//go:embed scripts/site-put.sh
+var putSite string
+
+//go:embed scripts/site-remove.sh
+var removeSite string
+
+//go:embed scripts/site-load.sh
+var loadSites string
+
+// NewRoute registers the site file.
+func NewRoute(ctx *pulumi.Context, name string, args *RouteArgs, opts ...pulumi.ResourceOption) (*Route, error) {
+	site, err := caddysite.Render(args.App, caddysite.Options{TLS: args.TLS, AdminCIDRs: args.AdminCIDRs})
+	if err != nil {
+		return nil, fmt.Errorf("rendering the site file of %s: %w", args.App.Name, err)
+	}
+	cidrs := make([]string, len(args.AdminCIDRs))
+	for i, c := range args.AdminCIDRs {
+		cidrs[i] = c.String()
+	}
+	route := &Route{}
+	inputs := pulumi.Map{
+		"app": pulumi.String(args.App.Name), "tls": pulumi.String(args.TLS),
+		"adminCidrs": pulumi.ToStringArray(cidrs), "site": pulumi.String(site),
+	}
+	if err := ctx.RegisterComponentResourceV2(fleet.TypeRoute, name, inputs, route, opts...); err != nil {
+		return nil, fmt.Errorf("registering route %q: %w", name, err)
+	}
+	parameters := fmt.Sprintf("caddy=%s\nsites=%s/sites\nfile=%s\n", args.Caddy, args.Directory, fleet.SiteFile(args.App.Name))
+	loaded, err := args.Shell.run(ctx, fleet.Logical(args.App.Name, "site"), script{
+		apply:  parameters + loadSites + putSite,
+		remove: parameters + loadSites + removeSite,
+		stdin:  pulumi.String(site),
+	}, pulumi.Parent(route), pulumi.DependsOn(args.After))
+	if err != nil {
+		return nil, err
+	}
+	route.Loaded = loaded
+	if err := ctx.RegisterResourceOutputs(route, inputs); err != nil {
+		return nil, fmt.Errorf("registering outputs of route %q: %w", name, err)
+	}
+	return route, nil
+}

@@ -1,0 +1,18 @@
+# Puts the main Caddyfile in place; a running Caddy must accept it, or the old one is back.
+set -eu
+mkdir -p "$directory/sites"
+cat >"$directory/.Caddyfile.new"
+if [ "$(docker inspect --format '{{.State.Running}}' "$caddy" 2>/dev/null)" != true ]; then
+	mv "$directory/.Caddyfile.new" "$directory/Caddyfile"
+	exit 0
+fi
+cp -p "$directory/Caddyfile" "$directory/.Caddyfile.old"
+mv "$directory/.Caddyfile.new" "$directory/Caddyfile"
+for step in validate reload; do
+	if ! said=$(docker exec "$caddy" caddy "$step" --config /etc/caddy/Caddyfile 2>&1); then
+		printf '%s\n' "$said" | tail -n 5 >&2
+		mv "$directory/.Caddyfile.old" "$directory/Caddyfile"
+		exit 1
+	fi
+done
+rm -f "$directory/.Caddyfile.old"

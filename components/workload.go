@@ -1,0 +1,94 @@
+package components
+
+import (
+	"fmt"
+
+	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/alorig/fleet/internal/fleet"
+)
+
+// WorkloadArgs declares one container of an app.
+type WorkloadArgs struct {
+	App         fleet.App
+	Container   fleet.Container
+	Process     Process
+	Image       string            // full reference, best with a digest
+	Environment map[string]string // beyond the contract; not secret
+	Secrets     map[string]pulumi.StringOutput
+	DatabaseURL pulumi.StringOutput
+	RedisURL    pulumi.StringOutput
+	Network     pulumi.StringInput
+	After       []pulumi.Resource // what must be there before it starts
+}
+
+// Workload is one container of an app.
+type Workload struct {
+	pulumi.ResourceState
+
+	Container *docker.Container
+}
+
+// NewWorkload registers the container.
+func NewWorkload(ctx *pulumi.Context, name string, args *WorkloadArgs, opts ...pulumi.ResourceOption) (*Workload, error) {
+	workload := &Workload{}
+	app, c := args.App, args.Container
+	physical := fleet.ContainerName(app.Name, c.Role)
+	inputs := pulumi.Map{
+		"app": pulumi.String(app.Name), "container": pulumi.String(physical), "port": pulumi.Int(c.Port),
+		"memoryReservation": pulumi.Int(int(c.Memory.Steady)), "memory": pulumi.Int(int(c.Memory.Limit)),
+	}
+	if err := ctx.RegisterComponentResourceV2(fleet.TypeWorkload, name, inputs, workload, opts...); err != nil {
+		return nil, fmt.Errorf("registering workload %q: %w", name, err)
+	}
+	if need := args.Process.connections(); need > c.Connections {
+		return nil, fmt.Errorf("%s holds up to %d PostgreSQL connections, the ledger gives it %d; run fewer processes or threads in stacks/%s.go, or raise Connections in internal/fleet",
+			physical, need, c.Connections, app.Name)
+	}
+	at := place{app: app, container: c, host: probeHost(app, c.Role)}
+	env := environment{}
+	if args.Process.django() {
+		env.djangoHosts(app)
+	}
+	env.plain(args.Process.environment())
+	env.plain(args.Environment)
+	for key, secret := range args.Secrets {
+		env[key] = secret
+	}
+	env.contract(at, args.DatabaseURL, args.RedisURL)
+	registered, err := container{
+		name: physical, project: app.Name, service: string(c.Role), app: app.Name, stack: ctx.Stack(),
+		image:   args.Image,
+		command: args.Process.command(at),
+		env:     env.entries(),
+		network: args.Network,
+		memory:  c.Memory,
+		probe:   args.Process.probe(at),
+		grace:   args.Process.grace(),
+	}.register(ctx, name, pulumi.Parent(workload), pulumi.DependsOn(args.After))
+	if err != nil {
+		return nil, err
+	}
+	workload.Container = registered
+	if err := ctx.RegisterResourceOutputs(workload, inputs); err != nil {
+		return nil, fmt.Errorf("registering outputs of workload %q: %w", name, err)
+	}
+	return workload, nil
+}
+
+// probeHost is a host name the container is asked for by its own probe: one that is
+// routed to it, or else any of the app's.
+func probeHost(app fleet.App, role fleet.Role) string {
+	for _, r := range app.Routes {
+		if r.Upstream == role && r.Host[0] != '*' {
+			return r.Host
+		}
+	}
+	for _, h := range app.Hosts {
+		if h.Name[0] != '*' {
+			return h.Name
+		}
+	}
+	return "localhost"
+}

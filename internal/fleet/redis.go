@@ -1,0 +1,20 @@
+package fleet
+
+import "fmt"
+
+// RedisACL is the permissions of the app's Redis user, in the words of ACL SETUSER:
+// its own keys and channels, its own database number, no dangerous commands. A
+// database number alone isolates nothing: publish and subscribe ignore it.
+//
+// Celery's broker subscribes with patterns, and Redis allows a pattern only where the
+// permission spells it out to the letter.
+func (a App) RedisACL() []string {
+	broker := fmt.Sprintf("&%s/%d.", a.KeyPrefix, a.RedisDB)
+	return []string{
+		"~" + a.KeyPrefix + "*",
+		"&" + a.KeyPrefix + "*",
+		broker + "celery.pidbox",
+		broker + "celeryev/worker.#",
+		"+@all", "-@dangerous", "-select", fmt.Sprintf("+select|%d", a.RedisDB),
+	}
+}

@@ -1,0 +1,214 @@
+// Package stacks declares the server: one file per app says what runs in it,
+// settings.go reads the configuration, and this file wires them to the ledger.
+package stacks
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi-cloudflare/sdk/v5/go/cloudflare"
+	"github.com/pulumi/pulumi-command/sdk/go/command/remote"
+	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
+	"github.com/pulumi/pulumi-postgresql/sdk/v3/go/postgresql"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/alorig/fleet/components"
+	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/rehearsal"
+	"github.com/alorig/fleet/policy/rules"
+)
+
+// Project is the Pulumi project's name, and the namespace of its configuration.
+const Project = "alorig"
+
+// Workloads is what runs in each app, by app name.
+type Workloads map[string][]components.WorkloadSpec
+
+// defined collects what the files of this package define.
+var defined = Workloads{}
+
+func define(app string, specs ...components.WorkloadSpec) { defined[app] = specs }
+
+// Defined returns what runs in the apps of this package.
+func Defined() Workloads { return maps.Clone(defined) }
+
+// Fleet is what a program declares: the ledger and what runs in its apps.
+type Fleet struct {
+	Ledger    fleet.Ledger
+	Workloads Workloads
+}
+
+// Alorig is the real fleet.
+func Alorig() Fleet { return Fleet{fleet.Alorig(), Defined()} }
+
+// Program is the Pulumi program of every stack. Before an update, though not before a
+// preview, it holds itself against the rules of the policy pack: the engine of a
+// self-managed backend runs the pack only when it is told to, and a bare `pulumi up`
+// must be guarded too.
+func Program(ctx *pulumi.Context) error {
+	f := Alorig()
+	settings, err := readSettings(ctx, f, false)
+	if err != nil {
+		return err
+	}
+	if !ctx.DryRun() {
+		if err := guard(ctx.Stack(), f, settings); err != nil {
+			return err
+		}
+	}
+	return f.Declare(ctx, settings)
+}
+
+// OfflinePreview is the program of `alorig preview`: secrets that are not set are
+// placeholders. It refuses to be anything but a preview.
+func OfflinePreview(ctx *pulumi.Context) error {
+	if !ctx.DryRun() {
+		return errors.New("the offline program holds placeholder secrets and only previews; update with `pulumi up`")
+	}
+	f := Alorig()
+	settings, err := readSettings(ctx, f, true)
+	if err != nil {
+		return err
+	}
+	return f.Declare(ctx, settings)
+}
+
+// guard refuses what a mandatory rule would refuse, with the same findings.
+func guard(stack string, f Fleet, settings Settings) error {
+	if err := settings.refuseDocumentationValues(); err != nil {
+		return err
+	}
+	recorded, err := rehearsal.Record(Project, stack, func(ctx *pulumi.Context) error { return f.Declare(ctx, settings) })
+	if err != nil {
+		return fmt.Errorf("rehearsing the update: %w", err)
+	}
+	refusals := rules.Refusals(rules.Judge(rules.NewFleet(f.Ledger), recorded))
+	if len(refusals) == 0 {
+		return nil
+	}
+	var lines []string
+	for _, r := range refusals {
+		lines = append(lines, "- ["+r.Rule+"] "+r.String())
+	}
+	return fmt.Errorf("%d findings refuse this update; nothing was changed (docs/policies.md explains each rule):\n%s", len(refusals), strings.Join(lines, "\n"))
+}
+
+// Declare registers everything that belongs on the server.
+func (f Fleet) Declare(ctx *pulumi.Context, s Settings) error {
+	stage, ok := f.Ledger.Through(s.Rollout)
+	if !ok {
+		return fmt.Errorf("rollout %q is no app of the ledger", s.Rollout)
+	}
+	providers, err := providers(ctx, s)
+	if err != nil {
+		return err
+	}
+	host, err := components.NewHost(ctx, "server", &components.HostArgs{
+		Ledger: f.Ledger, Rollout: s.Rollout, Address: s.Address, Zones: s.Zones,
+	}, pulumi.ProviderMap(providers))
+	if err != nil {
+		return err
+	}
+	within := pulumi.Parent(host)
+
+	shell := s.shell()
+	platform, err := components.NewPlatform(ctx, "platform", &components.PlatformArgs{
+		Mode: s.Platform, Ledger: f.Ledger, Shell: shell, CaddyDirectory: s.CaddyDirectory,
+		RedisPassword: s.RedisPassword.output(), PostgresPassword: s.Postgres.Password.output(),
+		PostgresUser: s.Postgres.User, Images: s.Images, TLS: s.TLS,
+		CloudflareToken: s.CloudflareToken.output(), ACMEEmail: s.ACMEEmail,
+	}, within)
+	if err != nil {
+		return err
+	}
+
+	var previous *components.Gate
+	for _, entry := range stage.Apps {
+		specs, ok := f.Workloads[entry.Name]
+		if !ok {
+			return fmt.Errorf("the ledger has the app %q, and no stacks/%s.go says what runs in it", entry.Name, entry.Name)
+		}
+		secrets := map[string]pulumi.StringOutput{}
+		for key, value := range s.Secrets[entry.Name] {
+			secrets[key] = value.output()
+		}
+		app, err := components.NewApp(ctx, entry.Name, &components.AppArgs{
+			App: entry, Workloads: specs, Images: s.Images, Secrets: secrets, Platform: platform,
+			Address: s.Address, Zones: s.Zones, TLS: s.TLS, AdminCIDRs: s.AdminCIDRs, Previous: previous,
+		}, within)
+		if err != nil {
+			return err
+		}
+		previous = app.Gate
+	}
+	ctx.Export("rollout", pulumi.String(s.Rollout))
+	ctx.Export("hosts", pulumi.ToStringArray(hostNames(stage)))
+	return nil
+}
+
+func hostNames(l fleet.Ledger) []string {
+	var names []string
+	for _, a := range l.Apps {
+		for _, h := range a.Hosts {
+			names = append(names, h.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// providers are explicit, so that no default from the environment of whoever runs the
+// program decides which server or account is changed.
+func providers(ctx *pulumi.Context, s Settings) (map[string]pulumi.ProviderResource, error) {
+	dockerArgs := &docker.ProviderArgs{Host: pulumi.String(s.dockerHost())}
+	if s.SSH != nil {
+		dockerArgs.SshOpts = pulumi.ToStringArray([]string{"-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes"})
+	}
+	if s.Registry != nil {
+		dockerArgs.RegistryAuth = docker.ProviderRegistryAuthArray{docker.ProviderRegistryAuthArgs{
+			Address: pulumi.String(s.Registry.Address), Username: pulumi.String(s.Registry.Username), Password: s.Registry.Password.output(),
+		}}
+	}
+	d, err := docker.NewProvider(ctx, "docker", dockerArgs)
+	if err != nil {
+		return nil, fmt.Errorf("configuring Docker: %w", err)
+	}
+	p, err := postgresql.NewProvider(ctx, "postgresql", &postgresql.ProviderArgs{
+		Host: pulumi.String(s.Postgres.Host), Port: pulumi.Int(s.Postgres.Port),
+		Username: pulumi.String(s.Postgres.User), Password: s.Postgres.Password.output(),
+		// The connection ends on the server itself, or travels inside SSH.
+		Sslmode: pulumi.String("disable"), ConnectTimeout: pulumi.Int(15), MaxConnections: pulumi.Int(2),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("configuring PostgreSQL: %w", err)
+	}
+	cloudflareArgs := &cloudflare.ProviderArgs{ApiToken: s.CloudflareToken.output()}
+	if s.CloudflareHost != "" {
+		cloudflareArgs.ApiHostname = pulumi.String(s.CloudflareHost)
+	}
+	c, err := cloudflare.NewProvider(ctx, "cloudflare", cloudflareArgs)
+	if err != nil {
+		return nil, fmt.Errorf("configuring Cloudflare: %w", err)
+	}
+	return map[string]pulumi.ProviderResource{"docker": d, "postgresql": p, "cloudflare": c}, nil
+}
+
+func (s Settings) dockerHost() string {
+	if s.SSH == nil {
+		return s.DockerSocket
+	}
+	return fmt.Sprintf("ssh://%s@%s:%d", s.SSH.User, s.Address, s.SSH.Port)
+}
+
+func (s Settings) shell() components.Shell {
+	if s.SSH == nil {
+		return components.Shell{}
+	}
+	return components.Shell{Connection: &remote.ConnectionArgs{
+		Host: pulumi.String(s.Address), Port: pulumi.Float64(s.SSH.Port), User: pulumi.String(s.SSH.User),
+		HostKey: pulumi.String(s.SSH.HostKey), PrivateKey: s.SSH.PrivateKey.output(),
+	}}
+}

@@ -1,0 +1,17 @@
+package stacks
+
+import "github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+// Secret is a value that must not be shown. Every way to print it prints stars.
+type Secret struct{ value string }
+
+const stars = "[secret]"
+
+func (Secret) String() string               { return stars }
+func (Secret) GoString() string             { return stars }
+func (Secret) MarshalText() ([]byte, error) { return []byte(stars), nil }
+
+// output hands the value to Pulumi, marked as secret.
+func (s Secret) output() pulumi.StringOutput {
+	return pulumi.ToSecret(pulumi.String(s.value)).(pulumi.StringOutput)
+}

@@ -1,0 +1,98 @@
+package stacks
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/encoding"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
+)
+
+// PlainConfig is what a stack file says in plain text, in the form in which the engine
+// hands it to a program: keys with their namespace, structured values as JSON. Whatever
+// is encrypted is left out; nobody needs a passphrase to judge a pull request.
+type PlainConfig map[string]string
+
+// ReadStackFile reads Pulumi.<stack>.yaml in dir.
+func ReadStackFile(dir, stack string) (PlainConfig, error) {
+	file := filepath.Join(dir, "Pulumi."+stack+".yaml")
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no %s; run this in the project's directory, or name a stack that has a file with --stack", file)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the stack's settings: %w", err)
+	}
+	var stackFile workspace.ProjectStack
+	if err := encoding.YAML.Unmarshal(text, &stackFile); err != nil {
+		return nil, fmt.Errorf("%s is not a Pulumi stack file: %w", file, err)
+	}
+	plain := PlainConfig{}
+	for key, value := range stackFile.Config {
+		text, ok, err := plainValue(value)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %s cannot be read: %w", file, key, err)
+		}
+		if ok {
+			plain[key.String()] = text
+		}
+	}
+	return plain, nil
+}
+
+// plainValue returns a value without its encrypted parts; ok is false when nothing is left.
+func plainValue(v config.Value) (text string, ok bool, err error) {
+	if !v.Object() {
+		if v.Secure() {
+			return "", false, nil
+		}
+		text, err := v.Value(config.NopDecrypter)
+		return text, true, err
+	}
+	raw, err := v.Value(config.NopDecrypter)
+	if err != nil {
+		return "", false, err
+	}
+	var tree any
+	if err := json.Unmarshal([]byte(raw), &tree); err != nil {
+		return "", false, err
+	}
+	tree, ok = withoutSecure(tree)
+	if !ok {
+		return "", false, nil
+	}
+	kept, err := json.Marshal(tree)
+	return string(kept), true, err
+}
+
+// withoutSecure drops every {"secure": "…"} from a tree.
+func withoutSecure(tree any) (any, bool) {
+	switch t := tree.(type) {
+	case map[string]any:
+		if _, secure := t["secure"].(string); secure && len(t) == 1 {
+			return nil, false
+		}
+		for k, v := range t {
+			kept, ok := withoutSecure(v)
+			if !ok {
+				delete(t, k)
+				continue
+			}
+			t[k] = kept
+		}
+	case []any:
+		kept := []any{}
+		for _, v := range t {
+			if v, ok := withoutSecure(v); ok {
+				kept = append(kept, v)
+			}
+		}
+		return kept, true
+	}
+	return tree, true
+}
