@@ -119,8 +119,11 @@ func (h Handle) writeStatic(w *writer) {
 	})
 	// A page in place of a missing script would be an HTML document that browsers and
 	// Cloudflare keep as a script.
-	w.line("@page", "not", "path", "/assets/*")
-	w.line("try_files", "@page", "{path}", "/index.html")
+	w.block([]string{"@page"}, func() {
+		w.line("not", "path", "/assets/*")
+		w.line("not", "file")
+	})
+	w.line("rewrite", "@page", "/index.html")
 	w.line("file_server")
 }
 
