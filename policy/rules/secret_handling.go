@@ -34,6 +34,7 @@ var secretHandling = Rule{
 			for _, key := range providerCredentials {
 				mustBeSecret(r.Props, key, key, false, &p)
 			}
+			judgeRegistries(r, &p)
 		}
 		return p.findings
 	},
@@ -46,8 +47,8 @@ const (
 	remedyStdin  = "Give it on stdin, or in the environment as a secret."
 )
 
-// Provider inputs that are credentials. registryAuth is a list, sent as JSON text.
-var providerCredentials = []string{"password", "apiToken", "apiKey", "apiUserServiceKey", "keyMaterial", "registryAuth"}
+// Provider inputs that are credentials.
+var providerCredentials = []string{"password", "apiToken", "apiKey", "apiUserServiceKey", "keyMaterial"}
 
 var (
 	credentialKey = regexp.MustCompile(`(?i)SECRET|TOKEN|PASSWORD|PASSWD|_KEY$|API_?KEY|PRIVATE|CREDENTIAL|DSN`)
@@ -127,6 +128,23 @@ func judgeContainerSecrets(r Resource, p *report) {
 		if carriesCredential(content) && !u.Get("content").Secret() && !r.Props.Get("uploads").Secret() {
 			p.add(fmt.Sprintf("holds a credential in uploads[%d].content that is not marked secret", i), saysSecret, remedySecret)
 		}
+	}
+}
+
+// judgeRegistries judges the Docker provider's logins. A provider's list may come as
+// JSON text.
+func judgeRegistries(r Resource, p *report) {
+	logins := r.Props.Get("registryAuth")
+	if logins.Secret() {
+		return
+	}
+	if text, _ := As[string](logins); strings.Contains(text, `"password"`) || logins.IsComputed() {
+		p.add("has the credential registryAuth, which is not marked secret", saysSecret, remedySecret)
+	}
+	list, _ := As[property.Array](logins)
+	for i, v := range list.All {
+		login, _ := As[property.Map](v)
+		mustBeSecret(login, "password", fmt.Sprintf("registryAuth[%d].password", i), v.Secret(), p)
 	}
 }
 

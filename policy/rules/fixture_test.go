@@ -1,0 +1,300 @@
+package rules
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/property"
+
+	"github.com/alorig/fleet/internal/caddysite"
+	"github.com/alorig/fleet/internal/fleet"
+)
+
+type (
+	object = map[string]any
+	list   = []any
+	secret struct{ of any }
+)
+
+// unknown stands for a value that is not known at preview.
+var unknown = property.New(property.Computed)
+
+// value turns plain Go values into a property.
+func value(v any) property.Value {
+	switch v := v.(type) {
+	case nil:
+		return property.Value{}
+	case property.Value:
+		return v
+	case secret:
+		return value(v.of).WithSecret(true)
+	case string:
+		return property.New(v)
+	case bool:
+		return property.New(v)
+	case int:
+		return property.New(float64(v))
+	case float64:
+		return property.New(v)
+	case list:
+		vs := make([]property.Value, len(v))
+		for i, e := range v {
+			vs[i] = value(e)
+		}
+		return property.New(property.NewArray(vs))
+	case object:
+		m := make(map[string]property.Value, len(v))
+		for k, e := range v {
+			m[k] = value(e)
+		}
+		return property.New(property.NewMap(m))
+	default:
+		panic(fmt.Sprintf("no property of %T", v))
+	}
+}
+
+// declared is a resource whose properties a test can still change.
+type declared struct {
+	Resource
+	props object
+}
+
+func (d *declared) resource() Resource {
+	r := d.Resource
+	r.Props = value(d.props).AsMap()
+	return r
+}
+
+// env replaces, or adds, an environment entry; nil removes it.
+func (d *declared) env(key string, v any) {
+	envs := slices.DeleteFunc(slices.Clone(d.props["envs"].(list)), func(e any) bool {
+		if s, ok := e.(secret); ok {
+			e = s.of
+		}
+		text, _ := e.(string)
+		return strings.HasPrefix(text, key+"=")
+	})
+	if v != nil {
+		envs = append(envs, v)
+	}
+	d.props["envs"] = envs
+}
+
+// stack is everything that one server declares.
+type stack struct {
+	t   testing.TB
+	all []*declared
+}
+
+func (s *stack) add(typ, name string, parent *declared, props object) *declared {
+	d := &declared{props: props}
+	chain := typ
+	if parent != nil {
+		d.Parent = parent.URN
+		chain = strings.SplitN(parent.URN, "::", 4)[2] + "$" + typ
+	}
+	d.Type, d.Name = typ, name
+	d.URN = "urn:pulumi:test::alorig::" + chain + "::" + name
+	s.all = append(s.all, d)
+	return d
+}
+
+// get returns the resource of the type with the logical name.
+func (s *stack) get(typ, name string) *declared {
+	for _, d := range s.all {
+		if d.Type == typ && d.Name == name {
+			return d
+		}
+	}
+	panic(fmt.Sprintf("the fixture has no %s %q", typ, name))
+}
+
+func (s *stack) container(name string) *declared { return s.get(TypeContainer, name) }
+func (s *stack) drop(d *declared) {
+	s.all = slices.DeleteFunc(s.all, func(o *declared) bool { return o == d })
+}
+
+func (s *stack) resources() []Resource {
+	rs := make([]Resource, len(s.all))
+	for i, d := range s.all {
+		rs[i] = d.resource()
+	}
+	return rs
+}
+
+const (
+	serverAddress = "203.0.113.10"
+	digest        = "@sha256:90ba51de318dbf02c28f9c9e2d3eb76fe2cb15592f3e7aabe18c81ccf0aac7aa"
+	admins        = "198.51.100.0/28"
+)
+
+// compliant is a server on which everything up to the last app is as the ledger says.
+func compliant(t testing.TB, l fleet.Ledger) *stack {
+	s := &stack{t: t}
+	plain, err := l.Plain()
+	if err != nil {
+		t.Fatal(err)
+	}
+	zones := object{}
+	for _, z := range l.Zones() {
+		zones[z] = "zone of " + z
+	}
+	rollout := ""
+	if len(l.Apps) > 0 {
+		rollout = l.Apps[len(l.Apps)-1].Name
+	}
+	host := s.add(fleet.TypeHost, "server", nil, object{
+		"ledger": plain, "rollout": rollout, "serverAddress": serverAddress, "zones": zones,
+	})
+	s.add("pulumi:providers:docker", "docker", nil, object{
+		"host": "ssh://server", "registryAuth": list{object{"address": "registry.example.com", "password": secret{"registry pw"}}},
+	})
+	s.add("pulumi:providers:postgresql", "postgresql", nil, object{"password": secret{"admin pw"}})
+	s.add("pulumi:providers:cloudflare", "cloudflare", nil, object{"apiToken": secret{"cloudflare token"}})
+	for _, svc := range l.Services {
+		if !svc.OnDemand {
+			s.addService(host, svc)
+		}
+	}
+	for _, a := range l.Apps {
+		s.addApp(host, a, zones)
+	}
+	return s
+}
+
+func containerProps(l string, name, image string, m fleet.Memory) object {
+	return object{
+		"name": name, "image": image + digest, "networksAdvanced": list{object{"name": l}}, "networkMode": "bridge",
+		"memory": int(m.Limit), "memoryReservation": int(m.Steady), "memorySwap": int(m.Limit),
+		"restart": "unless-stopped", "stopTimeout": 30, "destroyGraceSeconds": 30, "mustRun": false,
+		"healthcheck": object{"tests": list{"CMD", "true"}}, "logDriver": "json-file",
+		"logOpts": object{"max-size": "10m", "max-file": "3"}, "securityOpts": list{"no-new-privileges:true"},
+		"capabilities": object{"drops": list{"ALL"}, "adds": list{}},
+		"labels":       list{object{"label": "com.docker.compose.service", "value": name}},
+		"envs":         list{}, "ports": list{}, "volumes": list{},
+	}
+}
+
+func (s *stack) addService(host *declared, svc fleet.Service) {
+	props := containerProps("alorig_net", svc.Container, string(svc.Kind), svc.Memory)
+	switch svc.Kind {
+	case fleet.Caddy:
+		props["ports"] = list{object{"internal": 80, "external": 80}, object{"internal": 443, "external": 443, "protocol": "udp"}}
+		props["capabilities"] = object{"drops": list{"ALL"}, "adds": list{"NET_BIND_SERVICE"}}
+	case fleet.Portainer:
+		props["volumes"] = list{object{"hostPath": "/var/run/docker.sock", "containerPath": "/var/run/docker.sock"}}
+	case fleet.Postgres, fleet.Redis, fleet.Flower:
+		props["envs"] = list{secret{"POSTGRES_PASSWORD=admin pw"}}
+	}
+	s.add(TypeContainer, svc.Container, host, props)
+}
+
+func (s *stack) addApp(host *declared, a fleet.App, zones object) {
+	app := s.add(fleet.TypeApp, a.Name, host, object{"app": a.Name})
+	roles := map[string]string{}
+	for _, d := range a.Databases {
+		roles[d.Name] = d.Role
+		s.add(TypeRole, d.Role, app, object{"name": d.Role, "login": true, "password": secret{"pw"}, "connectionLimit": d.Connections}).Protect = true
+		s.add(TypeDatabase, d.Name, app, object{"name": d.Name, "owner": d.Role}).Protect = true
+		s.add(TypeGrant, "revoke-"+d.Name, app, object{"database": d.Name, "role": "public", "objectType": "database", "privileges": list{}})
+		for _, e := range d.Extensions {
+			s.add(TypeExtension, d.Name+"-"+e, app, object{"database": d.Name, "name": e})
+		}
+	}
+	for _, c := range a.Containers {
+		name := fleet.ContainerName(a.Name, c.Role)
+		props := containerProps("alorig_net", name, "registry.example.com/alorig/"+c.Image, c.Memory)
+		props["labels"] = list{object{"label": fleet.LabelApp, "value": a.Name}}
+		envs := list{
+			secret{fmt.Sprintf("DATABASE_URL=postgres://%s:db%%40pw@alorig_postgres:5432/%s", roles[c.Database], c.Database)},
+			secret{fmt.Sprintf("REDIS_URL=redis://%s:redis%%40pw@alorig_redis:6379/%d", a.Name, a.RedisDB)},
+			secret{"SECRET_KEY=x9f8e7d6"}, "LANG=C.UTF-8",
+		}
+		for _, key := range fleet.KeyPrefixVariables {
+			envs = append(envs, key+"="+a.KeyPrefix)
+		}
+		if c.Port != 0 {
+			envs = append(envs, fmt.Sprintf("PORT=%d", c.Port))
+			props["command"] = list{"gunicorn", "--bind", fmt.Sprintf("0.0.0.0:%d", c.Port)}
+		}
+		props["envs"] = envs
+		s.add(TypeContainer, name, app, props)
+	}
+	for _, h := range a.Hosts {
+		ttl := 300
+		if h.Proxied {
+			ttl = 1
+		}
+		s.add(TypeRecord, h.Name, app, object{
+			"name": h.Name, "type": "A", "content": serverAddress, "proxied": h.Proxied, "ttl": ttl, "zoneId": zones[h.Zone],
+		})
+	}
+	site := renderSite(s.t, a)
+	route := s.add(fleet.TypeRoute, a.Name+"-route", app, object{"app": a.Name, "tls": "cloudflare", "adminCidrs": list{admins}, "site": site})
+	s.add(TypeRemoteCommand, a.Name+"-site", route, object{"create": "put-site", "stdin": site, "connection": connection()})
+	s.add(TypeRemoteCommand, a.Name+"-redis-user", app, object{
+		"create": "redis-cli", "stdin": secret{"ACL SETUSER x >pw"}, "logging": "none", "connection": connection(),
+	})
+}
+
+func connection() object {
+	return object{"host": serverAddress, "hostKey": "ssh-ed25519 AAAA", "privateKey": secret{"private key"}}
+}
+
+func renderSite(t testing.TB, a fleet.App) string {
+	text, err := caddysite.Render(a, adminOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// ruleNamed returns the rule with the name.
+func ruleNamed(t testing.TB, name string) Rule {
+	for _, r := range All() {
+		if r.Name == name {
+			return r
+		}
+	}
+	t.Fatalf("no rule is called %q", name)
+	return Rule{}
+}
+
+// manyApps is a ledger of n apps on a server that holds them.
+func manyApps(n int) fleet.Ledger {
+	l := fleet.Alorig()
+	template := l.Apps[0]
+	l.Apps = nil
+	l.Server.Memory, l.Server.UpgradeTrigger, l.Server.Connections = 1<<30, 1<<30, 1<<20
+	for i := range n {
+		a := template
+		a.Name = fmt.Sprintf("app%d", i)
+		a.KeyPrefix, a.RedisDB = a.Name+":", 2+i
+		a.Databases = []fleet.Database{{Name: a.Name + "_db", Role: a.Name, Connections: 14}}
+		a.Containers = slices.Clone(a.Containers)
+		ports := map[fleet.Role]int{}
+		for j := range a.Containers {
+			c := &a.Containers[j]
+			c.Database = a.Name + "_db"
+			if c.Port != 0 {
+				c.Port = 10000 + 2*i + j
+				ports[c.Role] = c.Port
+			}
+		}
+		rename := strings.NewReplacer("psydge.com", a.Name+".com")
+		a.Hosts, a.Routes = slices.Clone(a.Hosts), slices.Clone(a.Routes)
+		for j := range a.Hosts {
+			a.Hosts[j].Name, a.Hosts[j].Zone = rename.Replace(a.Hosts[j].Name), rename.Replace(a.Hosts[j].Zone)
+		}
+		for j := range a.Routes {
+			a.Routes[j].Host, a.Routes[j].Port = rename.Replace(a.Routes[j].Host), ports[a.Routes[j].Upstream]
+		}
+		l.Apps = append(l.Apps, a)
+	}
+	return l
+}
+
+func keys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
