@@ -420,6 +420,8 @@ func TestMixedHost(t *testing.T) {
 	app := fleet.App{Name: "seventh", Routes: []fleet.Route{
 		{Host: "seventh.example.com", Static: "web"},
 		{Host: "seventh.example.com", Path: "/api", Upstream: fleet.Backend, Port: 8099},
+		{Host: "seventh.example.com", Path: "/bare", Static: "bare"},
+		{Host: "seventh.example.com", Path: "/outside", Static: "bare", Restricted: true},
 		{Host: "seventh.example.com", Path: "/api/admin", Upstream: fleet.Backend, Port: 8099, Restricted: true, AddPrefix: "/admin"},
 	}}
 	text := render(t, app, caddysite.Options{TLS: caddysite.Internal, AdminCIDRs: []netip.Prefix{netip.MustParsePrefix(admin + "/32")}})
@@ -427,6 +429,9 @@ func TestMixedHost(t *testing.T) {
 	root := filepath.Join(c.dir, "static")
 	text = strings.ReplaceAll(text, fleet.StaticRoot("seventh", "web"), root)
 	write(t, filepath.Join(root, "index.html"), "web of seventh")
+	bare := filepath.Join(c.dir, "bare")
+	text = strings.ReplaceAll(text, fleet.StaticRoot("seventh", "bare"), bare)
+	write(t, filepath.Join(bare, "index.html"), "bare of seventh")
 	c.writeSite(t, "seventh", text)
 	must(t, c.reload())
 	c.awaitCertificate(t, "seventh.example.com")
@@ -434,6 +439,11 @@ func TestMixedHost(t *testing.T) {
 	outside, inside := c.client(t, direct), c.client(t, edge)
 	if a := get(t, outside, "https://seventh.example.com/any"); a.body != "web of seventh" {
 		t.Errorf("/any answers %s and %q", a.Status, a.body)
+	}
+	for url, status := range map[string]int{"bare": 308, "bare/": 200, "bare/x": 200, "outside": 403, "outside/x": 403} {
+		if a := get(t, outside, "https://seventh.example.com/"+url); a.StatusCode != status || (status == 200 && a.body != "bare of seventh") {
+			t.Errorf("/%s answers %s and %q", url, a.Status, a.body)
+		}
 	}
 	if s := get(t, outside, "https://seventh.example.com/api/x").seen(t); s.URI != "/x" {
 		t.Errorf("/api/x arrives as %s", s.URI)

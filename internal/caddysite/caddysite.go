@@ -15,7 +15,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/alorig/fleet/internal/fleet"
 )
@@ -209,8 +208,6 @@ func prefixWords(ps []netip.Prefix) []string {
 	return words
 }
 
-// matcher is the name of the path's matcher. A path has no ":", so no two paths share
-// a name.
-func (h Handle) matcher() string {
-	return "@" + strings.ReplaceAll(strings.TrimPrefix(h.Path, "/"), "/", ":")
-}
+// matcher is the name of the path's matcher. The slash keeps it apart from the names
+// used inside the route, which Caddy would call a second definition.
+func (h Handle) matcher() string { return "@" + h.Path }
