@@ -387,6 +387,34 @@ func TestReload(t *testing.T) {
 		must(t, roundTrip(socket, "after"))
 	})
 
+	// A limit of Caddy, which the order of the rollout makes up for (ADR 7). When this
+	// test fails, the limit is gone.
+	t.Run("of another app ends held requests", func(t *testing.T) {
+		backend := c.upstreams["psydge_backend"]
+		backend.stop()
+		held := make(chan error, 1)
+		var a answer
+		req, err := http.NewRequest(http.MethodPost, "https://api.psydge.com/held", strings.NewReader("body"))
+		must(t, err)
+		go func() {
+			var err error
+			a, err = do(client, req)
+			held <- err
+		}()
+		select {
+		case err := <-held:
+			t.Fatalf("the request is not held: %v, %v", a.Response, err)
+		case <-time.After(300 * time.Millisecond):
+		}
+		c.writeSite(t, "astrotiming", c.site(t, "astrotiming"))
+		must(t, c.reload())
+		must(t, <-held)
+		if a.StatusCode != http.StatusBadGateway {
+			t.Errorf("the held request answers %s", a.Status)
+		}
+		backend.start(t)
+	})
+
 	// What the setting is for, so that this test fails when Caddy no longer needs it.
 	t.Run("without stream_close_delay closes WebSockets", func(t *testing.T) {
 		site := c.site(t, "psydge")

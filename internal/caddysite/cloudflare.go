@@ -3,9 +3,9 @@ package caddysite
 import "net/netip"
 
 // CloudflareRanges returns the addresses Cloudflare's proxies connect from, as
-// published at https://www.cloudflare.com/ips-v4 and https://www.cloudflare.com/ips-v6.
-// The list has been the same since 28 September 2023. A range that is missing here
-// refuses administrators; one that is no longer Cloudflare's could name any client.
+// published at https://www.cloudflare.com/ips-v4 and https://www.cloudflare.com/ips-v6
+// in October 2026. A range that is missing here refuses administrators; one that is no
+// longer Cloudflare's could name any client.
 func CloudflareRanges() []netip.Prefix {
 	var all []netip.Prefix
 	for _, s := range []string{

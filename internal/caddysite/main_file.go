@@ -52,7 +52,7 @@ func RenderMain(o MainOptions) (string, error) {
 			// Nothing in the container needs to trust the sandbox's authority.
 			w.line("skip_install_trust")
 		}
-		// Unlimited by default: one open download would hold up every stop and reload.
+		// Unlimited by default: one open download would hold up every stop.
 		w.line("grace_period", "30s")
 		w.block([]string{"servers"}, func() {
 			if len(proxies) > 0 {
