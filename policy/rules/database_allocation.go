@@ -48,7 +48,7 @@ func judgeDatabaseURLs(f *Fleet, r Resource, p *report) {
 		unreadableEntries(p, variables, "a database URL")
 	}
 	own, unread := false, slices.ContainsFunc(variables, func(v variable) bool { return v.State != Known })
-	for _, e := range endpoints(r, postgresURL) {
+	for _, e := range endpoints(r, variables, postgresURL) {
 		if !isApp {
 			p.add("holds a PostgreSQL URL in "+e.Path, "the ledger gives it no database", "Drop the URL.")
 			continue
@@ -76,7 +76,7 @@ func judgeDatabaseURLs(f *Fleet, r Resource, p *report) {
 			continue
 		}
 		if v.Value != want {
-			p.add("has another value than its own in "+v.Path, "the ledger says "+want, "Take it from the ledger.")
+			p.add("has another value than its own in "+v.Path(), "the ledger says "+want, "Take it from the ledger.")
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 // variable is one entry of a container's environment.
 type variable struct {
-	Path   string // property path, which never shows the value
+	index  int // -1 stands for the whole array
 	Key    string
 	Value  string
 	State  State
@@ -27,12 +27,12 @@ func environment(r Resource) []variable {
 	case Absent:
 		return nil
 	case Unknown, WrongType:
-		return []variable{{Path: "envs", State: state, Secret: envs.Secret()}}
+		return []variable{{index: -1, State: state, Secret: envs.Secret()}}
 	case Known:
 	}
 	vs := make([]variable, 0, a.Len())
 	for i, e := range a.All {
-		v := variable{Path: fmt.Sprintf("envs[%d]", i), Secret: envs.Secret() || e.Secret()}
+		v := variable{index: i, Secret: envs.Secret() || e.Secret()}
 		var entry string
 		entry, v.State = As[string](e)
 		if v.State == Absent {
@@ -49,7 +49,7 @@ func environment(r Resource) []variable {
 // unreadableEntries refuses entries that may hold what the rule looks for.
 func unreadableEntries(p *report, vs []variable, what string) {
 	for _, v := range vs {
-		if problem := unreadable(v.Path, v.State); problem != "" {
+		if problem := unreadable(v.Path(), v.State); problem != "" {
 			p.add(problem+" and may hold "+what,
 				what+" is allocated in the ledger and must be known at preview",
 				"Build the entry from plain values and from secrets of the configuration, which are known at preview.")
@@ -57,20 +57,29 @@ func unreadableEntries(p *report, vs []variable, what string) {
 	}
 }
 
-var keyPattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
-// setEntry reads "KEY=value". Only what looks like a key goes into the path: an entry
-// of another form may be a secret from end to end.
+// setEntry reads "KEY=value". An entry of another form is all value.
 func (v *variable) setEntry(entry string) {
 	key, value, ok := strings.Cut(entry, "=")
-	if !ok || !keyPattern.MatchString(key) {
+	if !ok || strings.Trim(key, keyLetters) != "" || key == "" {
 		v.Value = entry
 		return
 	}
 	v.Key, v.Value = key, value
-	if strings.Trim(value, "=") != "" {
-		v.Path += " (" + key + ")"
+}
+
+const keyLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
+
+// Path is the entry's property path. It names the key unless the entry may be base64,
+// a secret from end to end; it never shows the value.
+func (v *variable) Path() string {
+	if v.index < 0 {
+		return "envs"
 	}
+	path := fmt.Sprintf("envs[%d]", v.index)
+	if v.Key != "" && strings.Trim(v.Value, "=") != "" {
+		path += " (" + v.Key + ")"
+	}
+	return path
 }
 
 // endpoint is a URL of a data store that a container is given.
@@ -88,20 +97,19 @@ var (
 )
 
 // endpoints returns every URL of the kind in a container's environment and command.
-func endpoints(r Resource, kind *regexp.Regexp) []endpoint {
+func endpoints(r Resource, variables []variable, kind *regexp.Regexp) []endpoint {
 	var es []endpoint
-	add := func(path, key, text string) {
-		for _, u := range urlsIn(text, kind) {
-			es = append(es, endpoint{Path: path, Key: key, URL: u})
+	for _, v := range variables {
+		for _, u := range urlsIn(v.Value, kind) {
+			es = append(es, endpoint{Path: v.Path(), Key: v.Key, URL: u})
 		}
-	}
-	for _, v := range environment(r) {
-		add(v.Path, v.Key, v.Value)
 	}
 	for _, property := range []string{"command", "entrypoints"} {
 		words, _ := readStrings(r.Props, property)
 		for i, w := range words {
-			add(fmt.Sprintf("%s[%d]", property, i), "", w)
+			for _, u := range urlsIn(w, kind) {
+				es = append(es, endpoint{Path: fmt.Sprintf("%s[%d]", property, i), URL: u})
+			}
 		}
 	}
 	return es
@@ -110,10 +118,10 @@ func endpoints(r Resource, kind *regexp.Regexp) []endpoint {
 // urlsIn finds the URLs of a kind anywhere in a text: alone, in a list, in JSON. One
 // that cannot be parsed is nil.
 func urlsIn(text string, kind *regexp.Regexp) []*url.URL {
-	starts := kind.FindAllStringIndex(text, -1)
-	if starts == nil {
+	if !strings.Contains(text, "://") {
 		return nil
 	}
+	starts := kind.FindAllStringIndex(text, -1)
 	urls := make([]*url.URL, len(starts))
 	for i, at := range starts {
 		end := len(text)

@@ -98,10 +98,10 @@ func listens(r Resource, variables []variable) (ports []listen, unread []string)
 	for _, v := range variables {
 		switch {
 		case slices.Contains(portVariables, v.Key):
-			ports = append(ports, listen{v.Path, portNumber(v.Value)})
+			ports = append(ports, listen{v.Path(), portNumber(v.Value)})
 		case slices.Contains(argumentVariables, v.Key):
 			for _, port := range commandPorts(strings.Fields(v.Value)) {
-				ports = append(ports, listen{v.Path, port})
+				ports = append(ports, listen{v.Path(), port})
 			}
 		}
 	}

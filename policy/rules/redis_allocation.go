@@ -30,7 +30,7 @@ var redisAllocation = Rule{
 		if !isService {
 			unreadableEntries(&p, variables, "a Redis URL")
 		}
-		urls := endpoints(r, redisURL)
+		urls := endpoints(r, variables, redisURL)
 		for _, e := range urls {
 			switch {
 			case isApp:
@@ -100,9 +100,9 @@ func judgeRedisParts(f *Fleet, a fleet.App, variables []variable, p *report) {
 	for _, v := range variables {
 		switch {
 		case strings.HasSuffix(v.Key, "REDIS_DB") && v.Value != strconv.Itoa(a.RedisDB):
-			p.add("has another DB number in "+v.Path, fmt.Sprintf("%s has Redis DB %d", a.Name, a.RedisDB), "Take it from the ledger.")
+			p.add("has another DB number in "+v.Path(), fmt.Sprintf("%s has Redis DB %d", a.Name, a.RedisDB), "Take it from the ledger.")
 		case strings.HasSuffix(v.Key, "REDIS_HOST") && v.Value != s.Container:
-			p.add("has another Redis server in "+v.Path, "Redis is "+s.Container, "Take it from the ledger.")
+			p.add("has another Redis server in "+v.Path(), "Redis is "+s.Container, "Take it from the ledger.")
 		}
 	}
 }
@@ -116,7 +116,7 @@ func judgePrefixes(a fleet.App, variables []variable, needed bool, p *report) {
 			}
 			found = true
 			if v.Value != a.KeyPrefix {
-				p.add("has another key prefix in "+v.Path, fmt.Sprintf("the prefix of %s is %q", a.Name, a.KeyPrefix), "Take it from the ledger.")
+				p.add("has another key prefix in "+v.Path(), fmt.Sprintf("the prefix of %s is %q", a.Name, a.KeyPrefix), "Take it from the ledger.")
 			}
 		}
 		if !found && needed {

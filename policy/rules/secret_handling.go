@@ -72,6 +72,9 @@ func isCredentialKey(key string) bool {
 // hasURLPassword reports whether a URL with a password stands in the text. One that
 // cannot be parsed counts when it looks like it.
 func hasURLPassword(text string) bool {
+	if !strings.Contains(text, "@") {
+		return false
+	}
 	for i, u := range urlsIn(text, urlStart) {
 		if u == nil {
 			at := urlStart.FindAllStringIndex(text, -1)[i]
@@ -106,10 +109,10 @@ func judgeContainerSecrets(r Resource, p *report) {
 		if v.Secret {
 			continue
 		}
-		if problem := unreadable(v.Path, v.State); problem != "" {
+		if problem := unreadable(v.Path(), v.State); problem != "" {
 			p.add(problem+" and is not marked secret", saysSecret, remedySecret)
 		} else if v.Value != "" && isCredentialKey(v.Key) || hasURLPassword(v.Value) {
-			p.add("holds a credential in "+v.Path+" that is not marked secret", saysSecret, remedySecret)
+			p.add("holds a credential in "+v.Path()+" that is not marked secret", saysSecret, remedySecret)
 		}
 	}
 	health, _ := Read[property.Map](r.Props, "healthcheck")
