@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/pulumi/pulumi-cloudflare/sdk/v5/go/cloudflare"
 	"github.com/pulumi/pulumi-command/sdk/go/command/remote"
@@ -17,8 +16,6 @@ import (
 
 	"github.com/alorig/fleet/components"
 	"github.com/alorig/fleet/internal/fleet"
-	"github.com/alorig/fleet/internal/rehearsal"
-	"github.com/alorig/fleet/policy/rules"
 )
 
 // Project is the Pulumi project's name, and the namespace of its configuration.
@@ -74,26 +71,6 @@ func OfflinePreview(ctx *pulumi.Context) error {
 		return err
 	}
 	return f.Declare(ctx, settings)
-}
-
-// guard refuses what a mandatory rule would refuse, with the same findings.
-func guard(stack string, f Fleet, settings Settings) error {
-	if err := settings.refuseDocumentationValues(); err != nil {
-		return err
-	}
-	recorded, err := rehearsal.Record(Project, stack, func(ctx *pulumi.Context) error { return f.Declare(ctx, settings) })
-	if err != nil {
-		return fmt.Errorf("rehearsing the update: %w", err)
-	}
-	refusals := rules.Refusals(rules.Judge(rules.NewFleet(f.Ledger), recorded))
-	if len(refusals) == 0 {
-		return nil
-	}
-	var lines []string
-	for _, r := range refusals {
-		lines = append(lines, "- ["+r.Rule+"] "+r.String())
-	}
-	return fmt.Errorf("%d findings refuse this update; nothing was changed (docs/policies.md explains each rule):\n%s", len(refusals), strings.Join(lines, "\n"))
 }
 
 // Declare registers everything that belongs on the server.

@@ -18,6 +18,14 @@ import (
 // is encrypted is left out; nobody needs a passphrase to judge a pull request.
 type PlainConfig map[string]string
 
+func (c PlainConfig) get(key string) (string, bool) {
+	value, set := c[Project+":"+key]
+	return value, set
+}
+
+// isSecret is false: what is here is not encrypted.
+func (c PlainConfig) isSecret(string) bool { return false }
+
 // ReadStackFile reads Pulumi.<stack>.yaml in dir.
 func ReadStackFile(dir, stack string) (PlainConfig, error) {
 	file := filepath.Join(dir, "Pulumi."+stack+".yaml")

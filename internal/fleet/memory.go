@@ -60,14 +60,14 @@ func (a App) Limits() MiB {
 
 // Rung is one step of the RAM ladder: the server after an app has been deployed.
 type Rung struct {
-	After    string `json:"after"` // app name; "" before the first app
-	Title    string `json:"title"`
-	Added    MiB    `json:"added"`     // the app's budget
-	Steady   MiB    `json:"steady"`    // steady state of the whole server
-	Headroom MiB    `json:"headroom"`  // server memory less steady state
-	ToLimit  MiB    `json:"toTrigger"` // upgrade trigger less steady state
-	Limits   MiB    `json:"limits"`    // all hard limits
-	Peak     MiB    `json:"peak"`      // hard limits with the transient
+	After     string `json:"after"` // app name; "" before the first app
+	Title     string `json:"title"`
+	Added     MiB    `json:"added"`     // the app's budget
+	Steady    MiB    `json:"steady"`    // steady state of the whole server
+	Headroom  MiB    `json:"headroom"`  // server memory less steady state
+	ToTrigger MiB    `json:"toTrigger"` // upgrade trigger less steady state
+	Limits    MiB    `json:"limits"`    // all hard limits
+	Peak      MiB    `json:"peak"`      // hard limits with the transient
 }
 
 // Ladder returns the server's memory before the first app and after each (seed §2:
@@ -80,7 +80,7 @@ func (l Ledger) Ladder() []Rung {
 		t := stage.Totals()
 		r := Rung{
 			Title: "Shared services, IGNY8, OS", Steady: t.Steady, Added: t.Steady,
-			Headroom: l.Server.Memory - t.Steady, ToLimit: l.Server.UpgradeTrigger - t.Steady,
+			Headroom: l.Server.Memory - t.Steady, ToTrigger: l.Server.UpgradeTrigger - t.Steady,
 			Limits: t.Limits, Peak: t.Peak(),
 		}
 		if i >= 0 {

@@ -1,6 +1,9 @@
 package fleet
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // MiB is an amount of memory in mebibytes, the unit of Docker's memory settings.
 type MiB int
@@ -16,15 +19,6 @@ func (m MiB) String() string {
 	if m > -GB && m < GB {
 		return fmt.Sprintf("%d MB", int(m))
 	}
-	return trimZeros(fmt.Sprintf("%.2f", float64(m)/float64(GB))) + " GB"
-}
-
-func trimZeros(s string) string {
-	for s[len(s)-1] == '0' {
-		s = s[:len(s)-1]
-	}
-	if s[len(s)-1] == '.' {
-		s += "0"
-	}
-	return s
+	gb := strings.TrimRight(fmt.Sprintf("%.3f", float64(m)/float64(GB)), "0")
+	return strings.TrimSuffix(gb, ".") + " GB"
 }

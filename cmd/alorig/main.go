@@ -1,0 +1,78 @@
+// Command alorig judges and shows the fleet without an account, a credential or a
+// plugin. `pulumi preview` and `pulumi up` do not need it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/fatih/color"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/policyx"
+	"github.com/spf13/cobra"
+
+	"github.com/alorig/fleet/internal/engine"
+	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/policy/rules"
+)
+
+// Exit codes. A script can tell "the fleet is refused" from "there is no verdict".
+const (
+	exitClean   = 0
+	exitRefused = 1 // a rule refuses the fleet
+	exitFault   = 2 // the input or the machine is at fault
+)
+
+// errRefused ends a command whose verdict has been printed.
+var errRefused = errors.New("refused")
+
+func main() {
+	// In a preview the engine starts this very binary as the policy pack.
+	if filepath.Base(os.Args[0]) == engine.PackCommand {
+		if err := policyx.Main(rules.Pack(fleet.Alorig())); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run executes one command line and returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := &cobra.Command{
+		Use:   "alorig",
+		Short: "Judge and show the Alorig fleet",
+		Long: `alorig judges and shows the fleet that this repository declares. It needs no
+account, no credential and no plugin, and changes nothing.
+
+Exit codes: 0 clean, 1 a rule refuses the fleet, 2 the input or the machine is at
+fault and there is no verdict.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		// A misspelt command must not look like success.
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(checkCommand(), previewCommand(), ledgerCommand())
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	switch err := root.ExecuteContext(ctx); {
+	case err == nil:
+		return exitClean
+	case errors.Is(err, errRefused):
+		return exitRefused
+	default:
+		fmt.Fprintf(stderr, "%s %v\n", color.RedString("alorig:"), err)
+		return exitFault
+	}
+}

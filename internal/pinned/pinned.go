@@ -1,0 +1,182 @@
+// Package pinned builds the programs this project runs at versions it chose itself,
+// from Go modules under tools/, once per version and machine.
+package pinned
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/rogpeppe/go-internal/lockedfile"
+)
+
+// PulumiVersion is the version of the Pulumi CLI that tools/go.mod pins; it equals the
+// version of the SDK in go.mod.
+const PulumiVersion = "3.259.0"
+
+// Pulumi returns the path of the pinned Pulumi CLI, built when it is not there yet.
+func Pulumi(ctx context.Context, log io.Writer) (string, error) {
+	return tool{
+		name: "pulumi", title: "the Pulumi CLI " + PulumiVersion, directory: "tools",
+		sources: []string{"go.mod", "go.sum"}, pkg: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+		// Without a version the CLI calls itself 0.0.0 and nothing takes it for compatible.
+		ldflags: "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v" + PulumiVersion,
+		about:   "about five minutes",
+	}.path(ctx, log)
+}
+
+// Caddy returns the path of the pinned Caddy with the Cloudflare DNS module, for
+// whoever must load a site file with the very Caddy that will serve it.
+func Caddy(ctx context.Context, log io.Writer) (string, error) {
+	return tool{
+		name: "caddy", title: "Caddy with the Cloudflare DNS module", directory: "tools/caddy",
+		sources: []string{"go.mod", "go.sum", "main.go"}, pkg: ".",
+		ldflags: "-s -w", static: true, about: "about two minutes",
+	}.path(ctx, log)
+}
+
+type tool struct {
+	name, title, directory, pkg, ldflags, about string
+	sources                                     []string // the files that decide what the binary is
+	static                                      bool     // also runs in containers that have another C library
+}
+
+// path builds on the first call for a version and says so on log; every later call,
+// from any process, returns the same file. The working directory must lie in this
+// repository.
+func (t tool) path(ctx context.Context, log io.Writer) (string, error) {
+	root, err := Repository()
+	if err != nil {
+		return "", fmt.Errorf("building %s: %w", t.title, err)
+	}
+	source := filepath.Join(root, filepath.FromSlash(t.directory))
+	key, err := t.fingerprint(source)
+	if err != nil {
+		return "", fmt.Errorf("building %s: %w", t.title, err)
+	}
+	caches, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("building %s: %w; set HOME or XDG_CACHE_HOME", t.title, err)
+	}
+	// The Automation API looks for bin/pulumi below a root.
+	dir := filepath.Join(caches, "alorig", t.name+"-"+key)
+	binary := filepath.Join(dir, "bin", t.name)
+	if isFile(binary) {
+		return binary, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(binary), 0o755); err != nil {
+		return "", fmt.Errorf("building %s: %w", t.title, err)
+	}
+	unlock, err := lockedfile.MutexAt(filepath.Join(dir, "lock")).Lock()
+	if err != nil {
+		return "", fmt.Errorf("building %s: %w", t.title, err)
+	}
+	defer unlock()
+	if isFile(binary) { // another process built it while this one waited
+		return binary, nil
+	}
+	return binary, t.build(ctx, source, binary, log)
+}
+
+func (t tool) build(ctx context.Context, source, binary string, log io.Writer) error {
+	goTool, err := exec.LookPath("go")
+	if err != nil {
+		return fmt.Errorf("building %s: no Go toolchain on the PATH; install Go 1.26 or newer from https://go.dev/dl", t.title)
+	}
+	fmt.Fprintf(log, "Building %s into %s, once; %s on two cores.\n", t.title, filepath.Dir(binary), t.about)
+	// A build that is cut short must not leave what looks like a binary.
+	partial := binary + ".partial"
+	cmd := exec.CommandContext(ctx, goTool, "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", t.ldflags, "-o", partial, t.pkg)
+	cmd.Dir = source
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	if t.static {
+		cmd.Env = append(cmd.Env, "CGO_ENABLED=0")
+	}
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	stop := report(log, t.title)
+	err = cmd.Run()
+	took := stop()
+	if err != nil {
+		return fmt.Errorf("building %s in %s: %w; its modules must be in the module cache or a module proxy in reach:\n%s", t.title, source, err, output.String())
+	}
+	if err := os.Rename(partial, binary); err != nil {
+		return fmt.Errorf("building %s: %w", t.title, err)
+	}
+	fmt.Fprintf(log, "Built %s in %s.\n", t.title, took.Round(time.Second))
+	return nil
+}
+
+// report says every half minute that a build goes on, until stopped.
+func report(log io.Writer, title string) (stop func() time.Duration) {
+	start, done, finished := time.Now(), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(finished)
+		ticker := time.NewTicker(30 * time.Second)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				fmt.Fprintf(log, "Still building %s after %s.\n", title, time.Since(start).Round(time.Second))
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() time.Duration {
+		close(done)
+		<-finished
+		return time.Since(start)
+	}
+}
+
+func (t tool) fingerprint(source string) (string, error) {
+	h := sha256.New()
+	fmt.Fprintln(h, runtime.GOOS, runtime.GOARCH, t.pkg, t.ldflags)
+	for _, name := range t.sources {
+		text, err := os.ReadFile(filepath.Join(source, name))
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintln(h, name, len(text))
+		h.Write(text)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16], nil
+}
+
+// module is the first line of this repository's go.mod.
+const module = "module github.com/alorig/fleet\n"
+
+// Repository returns the root of this repository, above the working directory.
+func Repository() (string, error) {
+	start, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for dir := start; ; dir = filepath.Dir(dir) {
+		text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if err == nil && bytes.HasPrefix(text, []byte(module)) {
+			return dir, nil
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return "", err
+		}
+		if dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("%s does not lie in the fleet repository; change to a directory of it", start)
+		}
+	}
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}

@@ -1,0 +1,63 @@
+package stacks
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/rehearsal"
+	"github.com/alorig/fleet/policy/rules"
+)
+
+// Check holds the fleet of a stack against every rule in this process: no engine, no
+// network, no credential. Secrets that the configuration lacks are placeholders. It
+// returns what was declared and all findings; an error means there is no verdict.
+func (f Fleet) Check(stack string, config PlainConfig) ([]rules.Resource, []fleet.Finding, error) {
+	settings, err := parseSettings(config, f, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	recorded, err := f.rehearse(stack, settings)
+	if err != nil {
+		return nil, nil, err
+	}
+	return recorded, rules.Judge(rules.NewFleet(f.Ledger), recorded), nil
+}
+
+// rehearse records what an update would register.
+func (f Fleet) rehearse(stack string, settings Settings) ([]rules.Resource, error) {
+	recorded, err := rehearsal.Record(Project, stack, func(ctx *pulumi.Context) error { return f.Declare(ctx, settings) })
+	if err != nil {
+		return nil, fmt.Errorf("the program cannot declare the fleet: %w", err)
+	}
+	return recorded, nil
+}
+
+// guard refuses what a mandatory rule would refuse, with the same findings.
+func guard(stack string, f Fleet, settings Settings) error {
+	if err := settings.refuseDocumentationValues(); err != nil {
+		return err
+	}
+	recorded, err := f.rehearse(stack, settings)
+	if err != nil {
+		return err
+	}
+	refusals := rules.Refusals(rules.Judge(rules.NewFleet(f.Ledger), recorded))
+	if len(refusals) == 0 {
+		return nil
+	}
+	var lines []string
+	for _, r := range refusals {
+		lines = append(lines, "- ["+r.Rule+"] "+r.String())
+	}
+	return fmt.Errorf("%d findings refuse this update; nothing was changed (docs/policies.md explains each rule):\n%s", len(refusals), strings.Join(lines, "\n"))
+}
+
+// CheckSettings reports what is missing or malformed in a plain configuration, as a
+// [*SettingsError]; nil when [Fleet.Check] can judge it.
+func (f Fleet) CheckSettings(config PlainConfig) error {
+	_, err := parseSettings(config, f, true)
+	return err
+}
