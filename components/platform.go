@@ -226,8 +226,7 @@ func (p *Platform) container(ctx *pulumi.Context, args *PlatformArgs, s fleet.Se
 		env["CLOUDFLARE_API_TOKEN"] = args.CloudflareToken
 		c.capabilities = bindLowPorts
 		c.command = []string{"caddy", "run", "--config", "/etc/caddy/Caddyfile"}
-		c.probe.test = []string{"CMD", "caddy", "validate", "--config", "/etc/caddy/Caddyfile"}
-		c.probe.interval, c.probe.timeout = 30*time.Second, 20*time.Second
+		c.probe.test = []string{"CMD", "wget", "-q", "-O", "/dev/null", "http://localhost/health"} // of the main Caddyfile
 		volume(fleet.Volume(s.Container), "/data")
 		c.volumes = append(c.volumes,
 			docker.ContainerVolumeArgs{HostPath: pulumi.String(args.CaddyDirectory), ContainerPath: pulumi.String("/etc/caddy"), ReadOnly: pulumi.Bool(true)},
