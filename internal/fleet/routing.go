@@ -34,8 +34,8 @@ func CertificateFor(host, zone string) Certificate {
 
 // Covers reports whether a DNS record for pattern, which may start with "*.",
 // answers for host when the zone also holds the records in others. A wildcard
-// answers at any depth below its parent, but not at or below a name that has a
-// record of its own between the two (RFC 4592).
+// answers at any depth below its parent, but not at or below a name between the two
+// that exists in its own right (RFC 4592).
 func Covers(pattern, host string, others []string) bool {
 	if pattern == host {
 		return true
@@ -48,9 +48,14 @@ func Covers(pattern, host string, others []string) bool {
 		if o == pattern {
 			continue
 		}
-		// "*.b.c" makes "b.c" exist as much as "b.c" itself does.
-		closest := strings.TrimPrefix(o, "*.")
-		if strings.HasSuffix(closest, "."+parent) && (host == closest || strings.HasSuffix(host, "."+closest)) {
+		// A name exists as soon as one below it does: with "a.b.c.d" or "*.b.c.d" there,
+		// "*.c.d" answers for neither "b.c.d" nor anything below it.
+		below, inside := strings.CutSuffix(strings.TrimPrefix(o, "*."), "."+parent)
+		if !inside {
+			continue
+		}
+		exists := below[strings.LastIndex(below, ".")+1:] + "." + parent
+		if host == exists || strings.HasSuffix(host, "."+exists) {
 			return false
 		}
 	}
