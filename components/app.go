@@ -165,6 +165,9 @@ func matchLedger(app fleet.App, specs []WorkloadSpec) error {
 		running[s.Role] = true
 	}
 	for _, c := range app.Containers {
+		if _, booked := app.Database(c.Database); !booked {
+			return fmt.Errorf("the ledger gives %s the database %q, which %s does not have; correct Database in internal/fleet", fleet.ContainerName(app.Name, c.Role), c.Database, app.Name)
+		}
 		if !running[c.Role] {
 			return fmt.Errorf("the ledger books %s, and stacks/%s.go runs nothing in it; add the workload or unbook it", fleet.ContainerName(app.Name, c.Role), app.Name)
 		}
