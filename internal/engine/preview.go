@@ -153,7 +153,7 @@ func (p Preview) run(ctx context.Context, stack auto.Stack, pack string) (Result
 	}
 	result := seen.result()
 	switch {
-	case err == nil, result.Refused() && len(result.Errors) == 0:
+	case err == nil, result.Refused(): // a refusal also fails the program, which says little
 		return result, nil
 	case len(result.Errors) > 0:
 		return result, errors.New(strings.Join(result.Errors, "\n"))

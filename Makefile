@@ -1,0 +1,47 @@
+# make preview   the whole fleet on the real Pulumi engine, offline
+# make test      every test
+# make lint      formatting, static checks, the dependency rule
+# make bench     the benchmarks of docs/performance.md
+# make generate  the documents that are made from code
+# make fuzz      every fuzz target, FUZZTIME each (default 20s)
+
+GO       ?= go
+FUZZTIME ?= 20s
+SOURCES  := $(shell find cmd components internal policy stacks -name '*.go' -o -name '*.py' -o -name '*.js' -o -name '*.sh')
+
+.PHONY: preview test lint bench generate fuzz check clean go
+
+preview: bin/alorig
+	bin/alorig preview
+
+check: bin/alorig
+	bin/alorig check
+
+bin/alorig: go.mod go.sum $(SOURCES) | go
+	$(GO) build -o $@ ./cmd/alorig
+
+test: go
+	$(GO) test -race -shuffle=on -timeout 60m ./...
+
+lint: go
+	cd tools/lint && $(GO) build -o ../../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	bin/golangci-lint run ./...
+
+bench: bin/alorig
+	$(GO) test -run '^$$' -bench . -benchmem ./stacks ./internal/engine
+
+generate: go
+	$(GO) generate ./...
+
+fuzz: go
+	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | cut -c6-); do \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
+		done; \
+	done
+
+clean:
+	rm -rf bin
+
+go:
+	@command -v $(GO) >/dev/null || { echo "There is no Go toolchain on the PATH; install Go 1.26 or newer from https://go.dev/dl." >&2; exit 2; }
