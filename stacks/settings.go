@@ -171,7 +171,7 @@ type SettingsError struct{ Problems []Problem }
 
 func (e *SettingsError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d settings are missing or malformed:\n", len(e.Problems))
+	fmt.Fprintf(&b, "%d settings must be set or corrected:\n", len(e.Problems))
 	for _, p := range e.Problems {
 		fmt.Fprintf(&b, "- %s %s; accepted: %s\n    %s\n", p.Key, p.Problem, p.Accepts, p.Remedy)
 	}
