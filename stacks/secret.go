@@ -7,8 +7,13 @@ type Secret struct{ value string }
 
 const stars = "[secret]"
 
-func (Secret) String() string               { return stars }
-func (Secret) GoString() string             { return stars }
+// String is what the %v and %s of package fmt print.
+func (Secret) String() string { return stars }
+
+// GoString is what %#v prints.
+func (Secret) GoString() string { return stars }
+
+// MarshalText is what encoders write.
 func (Secret) MarshalText() ([]byte, error) { return []byte(stars), nil }
 
 // output hands the value to Pulumi, marked as secret.

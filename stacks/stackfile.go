@@ -96,8 +96,8 @@ func withoutSecure(tree any) (any, bool) {
 	case []any:
 		kept := []any{}
 		for _, v := range t {
-			if v, ok := withoutSecure(v); ok {
-				kept = append(kept, v)
+			if plain, ok := withoutSecure(v); ok {
+				kept = append(kept, plain)
 			}
 		}
 		return kept, true

@@ -20,9 +20,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alorig/fleet/internal/pinned"
 	"github.com/alorig/fleet/internal/caddysite"
 	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/pinned"
 )
 
 // The tests in this file run the real Caddy on loopback. It serves the files that
@@ -309,8 +309,8 @@ func openSocket(t *testing.T, c *caddy, url string) io.ReadWriteCloser {
 	req.Header.Set("Sec-WebSocket-Version", "13")
 	req.Header.Set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
 	client := c.client(t, direct, "http/1.1")
-	client.Timeout = 0 // it would end the socket
-	res, err := client.Do(req)
+	client.Timeout = 0         // it would end the socket
+	res, err := client.Do(req) //nolint:bodyclose // the socket is the body
 	must(t, err)
 	if res.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("%s answers %s", url, res.Status)
