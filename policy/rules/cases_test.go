@@ -48,6 +48,14 @@ func without(name, key string) func(*stack) {
 	return func(s *stack) { s.container(name).env(key, nil) }
 }
 
+// redisUser changes what the command of an app's Redis user sends.
+func redisUser(app, from, to string) func(*stack) {
+	return func(s *stack) {
+		props := s.get(TypeRemoteCommand, app+"-redis-user").props
+		props["stdin"] = secret{strings.Replace(props["stdin"].(secret).of.(string), from, to, 1)}
+	}
+}
+
 func removed(typ, name string) func(*stack) {
 	return func(s *stack) { s.drop(s.get(typ, name)) }
 }
@@ -87,6 +95,10 @@ var cases = map[string][]struct {
 		{"no app yet", set(fleet.TypeHost, "server", "rollout", ""), "psydge: is declared; the rollout has not come"},
 		{"earlier app missing", removed(fleet.TypeApp, "snapify"), "snapify: is not declared"},
 		{"container missing", removed(TypeContainer, worker), "psydge: lacks psydge_celery_worker"},
+		{"database missing", removed(TypeDatabase, "psydge_db"), "psydge: lacks the database psydge_db"},
+		{"role missing", removed(TypeRole, "psydge"), "psydge: lacks the role psydge"},
+		{"gate missing", removed(fleet.TypeGate, "psydge-gate"), "psydge: has no gate"},
+		{"gate that asks nothing", removed(TypeRemoteCommand, "psydge-healthy"), "psydge: has no gate"},
 		{"rollout not known", set(fleet.TypeHost, "server", "rollout", unknown), "rollout is not known"},
 		{"app not in the ledger", resource(fleet.TypeApp, "seventh", object{"app": "seventh"}), "seventh: is declared as an app"},
 		{"app without a name", resource(fleet.TypeApp, "seventh", object{"app": unknown}), "App seventh: has no app that is known"},
@@ -234,6 +246,16 @@ var cases = map[string][]struct {
 			s.container("flower").env("CELERY_BROKER_URL", secret{"CELERY_BROKER_URL=redis://psydge:pw@alorig_redis/2"})
 		}, ""},
 		{"unknown entry", func(s *stack) { s.container(backend).env("REDIS_URL", secret{unknown}) }, "may hold a Redis URL"},
+		{"user with every key", redisUser("psydge", "~psydge:*", "~*"), "gives the Redis user psydge in stdin other permissions"},
+		{"user with another's keys", redisUser("psydge", "~psydge:*", "~psydge:* ~snapify:*"), "other permissions than its own"},
+		{"user with another's DB", redisUser("psydge", "+select|2", "+select|3"), "other permissions than its own"},
+		{"user without a password", redisUser("psydge", "#4e1f", "nopass"), "other permissions than its own"},
+		{"user that keeps what it had", redisUser("psydge", "reset ", ""), "other permissions than its own"},
+		{"user of no app", redisUser("psydge", "SETUSER psydge", "SETUSER guest"), "sets a Redis user in stdin who is no app"},
+		{"user with a second password", redisUser("psydge", "#4e1f", "#4e1f >pw"), ""},
+		{"user on the command line", set(TypeRemoteCommand, "psydge-healthy", "create", "redis-cli ACL SETUSER psydge +@all"), "in create other permissions"},
+		{"unknown permissions", set(TypeRemoteCommand, "psydge-redis-user", "stdin", secret{unknown}), "has no stdin that is known"},
+		{"no user", removed(TypeRemoteCommand, "psydge-redis-user"), "psydge: has no Redis user"},
 	},
 	"database-allocation": {
 		{"another's database", env(backend, secret{"DATABASE_URL=postgres://snapify:pw@alorig_postgres:5432/snapify_db"}), "for snapify_db, a database of snapify"},
@@ -353,6 +375,7 @@ var cases = map[string][]struct {
 		{"no issuer", set(fleet.TypeRoute, "psydge-route", "tls", "none"), "cannot be rendered"},
 		{"bad range", set(fleet.TypeRoute, "snapify-route", "adminCidrs", list{"everybody"}), "has no address range in adminCidrs[0]"},
 		{"no Route", removed(fleet.TypeRoute, "psydge-route"), "psydge: has no Route"},
+		{"no command for the Route", removed(TypeRemoteCommand, "psydge-site"), "psydge: has a site file that no command puts in place"},
 		{"two Routes", func(s *stack) {
 			s.add(fleet.TypeRoute, "second", nil, s.get(fleet.TypeRoute, "psydge-route").props)
 		}, "second Route of psydge"},
@@ -385,6 +408,10 @@ var cases = map[string][]struct {
 		{"directory beside it", container(backend, "volumes", list{object{"hostPath": "/srv/static"}, object{"volumeName": "data"}}), ""},
 		{"source unknown", container(backend, "volumes", list{object{"hostPath": unknown}}), "volumes[0].hostPath is not known"},
 		{"from Portainer", container(backend, "volumes", list{object{"fromContainer": "portainer"}}), "takes over the mounts"},
+		{"data of a service", container(backend, "volumes", list{object{"volumeName": "alorig_postgres_data"}}), "mounts the data of alorig_postgres by volumes[0].volumeName"},
+		{"data of a service by mount", container(backend, "mounts", list{object{"source": "alorig_redis_data", "type": "volume"}}), "mounts the data of alorig_redis by mounts[0].source"},
+		{"data of its own", container(redis, "volumes", list{object{"volumeName": "alorig_redis_data"}}), ""},
+		{"volume unknown", container(backend, "volumes", list{object{"volumeName": unknown}}), "volumes[0].volumeName is not known"},
 		{"devices", container(backend, "devices", list{object{"hostPath": "/dev/kmsg"}}), "is given devices"},
 	},
 	"container-lifecycle": {
@@ -448,6 +475,7 @@ var cases = map[string][]struct {
 		{"unknown environment", set(TypeRemoteCommand, "psydge-site", "environment", unknown), "environment is not known"},
 		{"trigger", set(TypeRemoteCommand, "psydge-site", "triggers", list{"redis://:hunter2@x/2"}), "in triggers"},
 		{"stdin", set(TypeRemoteCommand, "psydge-redis-user", "stdin", "ACL SETUSER psydge on >hunter2 +@all"), "holds a credential in stdin"},
+		{"hash in stdin", set(TypeRemoteCommand, "psydge-redis-user", "stdin", "ACL SETUSER psydge reset on #4e1f +@all"), "holds a credential in stdin"},
 		{"logging", set(TypeRemoteCommand, "psydge-redis-user", "logging", "stdoutAndStderr"), "may log"},
 		{"logging left out", set(TypeRemoteCommand, "psydge-redis-user", "logging", nil), "may log"},
 		{"no connection", set(TypeRemoteCommand, "psydge-site", "connection", nil), "has no connection"},

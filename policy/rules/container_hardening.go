@@ -14,7 +14,7 @@ import (
 var containerHardening = Rule{
 	Name:    "container-hardening",
 	Level:   Mandatory,
-	Refuses: "a privileged container, one with added capabilities, devices or a namespace of the server, one that can reach the Docker socket (Portainer alone may), and one without no-new-privileges; an app container must drop all capabilities",
+	Refuses: "a privileged container, one with added capabilities, devices or a namespace of the server, one that can reach the Docker socket (Portainer alone may) or the data of a shared service, and one without no-new-privileges; an app container must drop all capabilities",
 	Why:     "Six products from as many teams share one kernel. A container that can become root on the server, or speak to Docker, owns all of them.",
 	Seed:    "§1 Portainer as Docker GUI, §10 inter-app isolation",
 	Unknown: "Refuses: a setting that is not known may open the server.",
@@ -32,6 +32,7 @@ var containerHardening = Rule{
 		judgeSecurityOptions(r, &p)
 		judgeCapabilities(r, isService, &p)
 		judgeSockets(r, isService && service.Kind == fleet.Portainer, &p)
+		judgeDataVolumes(f, r, &p)
 		if devices, state := readMaps(r.Props, "devices"); len(devices) > 0 || state == Unknown || state == WrongType {
 			p.add("is given devices of the server, or may be", "no container is", "Drop devices.")
 		}
@@ -143,6 +144,26 @@ func judgeSockets(r Resource, mayDocker bool, p *report) {
 	for i, v := range volumes {
 		if from, state := Read[string](v, "fromContainer"); from != "" || state == Unknown || state == WrongType {
 			p.add(fmt.Sprintf("takes over the mounts of another container by volumes[%d].fromContainer", i), says, "Name the volume itself.")
+		}
+	}
+}
+
+// judgeDataVolumes refuses the volume of a shared service in any other container:
+// whoever mounts PostgreSQL's has every app's data.
+func judgeDataVolumes(f *Fleet, r Resource, p *report) {
+	for _, array := range []struct{ name, property string }{{"volumes", "volumeName"}, {"mounts", "source"}} {
+		mounts, _ := readMaps(r.Props, array.name) // judgeSockets refuses what cannot be read
+		for i, m := range mounts {
+			name, state := Read[string](m, array.property)
+			at := fmt.Sprintf("%s[%d].%s", array.name, i, array.property)
+			if state == Unknown && array.name == "volumes" {
+				p.add(at+" is not known at preview", "a shared service alone mounts its data", "Name the volume in plain text.")
+			}
+			for _, s := range f.Services {
+				if name == fleet.Volume(s.Container) && containerName(r) != s.Container {
+					p.add("mounts the data of "+s.Container+" by "+at, "a shared service alone mounts its data", "Drop the mount.")
+				}
+			}
 		}
 	}
 }

@@ -235,9 +235,13 @@ func (s *stack) addApp(host *declared, a fleet.App, zones object) {
 	site := renderSite(s.t, a)
 	route := s.add(fleet.TypeRoute, a.Name+"-route", app, object{"app": a.Name, "tls": "cloudflare", "adminCidrs": list{admins}, "site": site})
 	s.add(TypeRemoteCommand, a.Name+"-site", route, object{"create": "put-site", "stdin": site, "connection": connection()})
-	s.add(TypeRemoteCommand, a.Name+"-redis-user", app, object{
-		"create": "redis-cli", "stdin": secret{"ACL SETUSER x >pw"}, "logging": "none", "connection": connection(),
+	keyspace := s.add(fleet.TypeKeyspace, a.Name+"-keyspace", app, object{"app": a.Name})
+	s.add(TypeRemoteCommand, a.Name+"-redis-user", keyspace, object{
+		"create": "redis-cli", "logging": "none", "connection": connection(),
+		"stdin": secret{"admin pw\nACL SETUSER " + a.Name + " reset on #4e1f " + strings.Join(a.RedisACL(), " ") + "\n"},
 	})
+	gate := s.add(fleet.TypeGate, a.Name+"-gate", app, object{"app": a.Name})
+	s.add(TypeRemoteCommand, a.Name+"-healthy", gate, object{"create": "docker inspect", "connection": connection()})
 }
 
 func connection() object {

@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,12 +14,15 @@ import (
 var redisAllocation = Rule{
 	Name:    "redis-allocation",
 	Level:   Mandatory,
-	Refuses: "a Redis URL with another host, user or DB number than the app's own, a Django container without a Redis URL, and a key prefix that is missing or foreign in any of its four settings",
+	Refuses: "a Redis URL with another host, user or DB number than the app's own, a Django container without a Redis URL, a key prefix that is missing or foreign in any of its four settings, and an app whose Redis user is not declared or may touch more than the app's own keys, channels and DB",
 	Why:     "Redis is shared. Two apps on one DB number read each other's queues, and a DB number alone isolates nothing in publish and subscribe; only the prefix does.",
 	Seed:    "§3 Redis DB assignment map, §12 critical rule 4",
-	Unknown: "Refuses: an environment entry that is not known may hold a Redis URL.",
-	Remedy:  "Take the URL and the four prefix variables from `components.Workload`, which builds them from the ledger.",
+	Unknown: "Refuses: an environment entry that is not known may hold a Redis URL, and the permissions of a Redis user must be known.",
+	Remedy:  "Take the URL and the four prefix variables from `components.Workload`, which builds them from the ledger, and the user from `components.Keyspace`.",
 	Resource: func(f *Fleet, r Resource) []fleet.Finding {
+		if strings.HasPrefix(r.Type, "command:") {
+			return judgeRedisUsers(f, r)
+		}
 		if r.Type != TypeContainer {
 			return nil
 		}
@@ -53,6 +57,51 @@ var redisAllocation = Rule{
 		judgePrefixes(c.App, variables, !unread && (django || len(urls) > 0), &p)
 		return p.findings
 	},
+	Stack: func(_ *Fleet, rs []Resource) []fleet.Finding {
+		users := carriedOut(rs, fleet.TypeKeyspace)
+		var fs []fleet.Finding
+		for _, r := range ofType(rs, fleet.TypeApp) {
+			if app, _ := Read[string](r.Props, "app"); app != "" && !users[app] {
+				fs = append(fs, fleet.Finding{
+					Subject: app, URN: r.URN, Problem: "has no Redis user",
+					Ledger: "every app has a user of its own, who may touch its keys only", Remedy: "Declare components.Keyspace for it.",
+				})
+			}
+		}
+		return fs
+	},
+}
+
+var setUser = regexp.MustCompile(`(?im)\bacl\s+setuser\s+(\S+)[ \t]*(.*)$`)
+
+// judgeRedisUsers holds the permissions that a command gives Redis users against the
+// ledger's. What a user may do decides more than any URL: publish and subscribe ignore
+// the DB number, and a key prefix is only a habit of the client.
+func judgeRedisUsers(f *Fleet, r Resource) []fleet.Finding {
+	p := report{subject: "command " + r.Name}
+	if _, state := Read[string](r.Props, "stdin"); typeOfURN(r.Parent) == fleet.TypeKeyspace && state != Known {
+		p.add("has no stdin"+describe(state), "the permissions of a Redis user come from the ledger", "Let components.Keyspace set them.")
+	}
+	for _, key := range []string{"create", "update", "delete", "stdin"} {
+		text, _ := Read[string](r.Props, key)
+		for _, m := range setUser.FindAllStringSubmatch(text, -1) {
+			app, ok := f.appNamed(m[1])
+			if !ok {
+				p.add("sets a Redis user in "+key+" who is no app", "each app has the Redis user of its name, and there are no others", "Drop the command.")
+				continue
+			}
+			// "reset" first, or earlier permissions stay; then passwords, as text or hash.
+			words := strings.Fields(m[2])
+			granted := slices.DeleteFunc(slices.Clone(words), func(w string) bool {
+				return w == "reset" || w == "on" || w[0] == '#' || w[0] == '>'
+			})
+			if len(words) == 0 || words[0] != "reset" || !slices.Equal(granted, app.RedisACL()) {
+				p.add("gives the Redis user "+app.Name+" in "+key+" other permissions than its own",
+					"it has "+strings.Join(app.RedisACL(), " ")+", after a reset", "Let components.Keyspace set them.")
+			}
+		}
+	}
+	return p.findings
 }
 
 func judgeRedisHost(f *Fleet, e endpoint, p *report) bool {

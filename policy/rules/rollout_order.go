@@ -11,7 +11,7 @@ import (
 var rolloutOrder = Rule{
 	Name:    "rollout-order",
 	Level:   Mandatory,
-	Refuses: "an app without every earlier one, an app beyond the rollout, and an app of the rollout that is not declared or lacks one of its containers",
+	Refuses: "an app without every earlier one, an app beyond the rollout, and an app of the rollout that is not declared or lacks one of its containers, databases, roles or its gate",
 	Why:     "Apps start one at a time, each on a server that has carried the ones before it.",
 	Seed:    "§2 deployment order, §12 critical rule 1",
 	Unknown: "Refuses: how far the rollout has come must be known.",
@@ -34,6 +34,8 @@ var rolloutOrder = Rule{
 			return nil // the rule ledger-declared refuses it
 		}
 		components, containers := map[string]bool{}, map[string]bool{}
+		databases, roles := map[string]bool{}, map[string]bool{}
+		gated := carriedOut(rs, fleet.TypeGate)
 		declared := map[string]bool{}
 		for _, r := range rs {
 			switch r.Type {
@@ -48,6 +50,12 @@ var rolloutOrder = Rule{
 			case TypeContainer:
 				containers[containerName(r)] = true
 				declared[owningApp(f, r)] = true
+			case TypeDatabase:
+				name, _ := Read[string](r.Props, "name")
+				databases[name] = true
+			case TypeRole:
+				name, _ := Read[string](r.Props, "name")
+				roles[name] = true
 			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(declared)) {
@@ -71,8 +79,19 @@ var rolloutOrder = Rule{
 					missing = append(missing, name)
 				}
 			}
+			for _, d := range app.Databases {
+				if !databases[d.Name] {
+					missing = append(missing, "the database "+d.Name)
+				}
+				if !roles[d.Role] {
+					missing = append(missing, "the role "+d.Role)
+				}
+			}
 			if len(missing) > 0 {
-				p.add("lacks "+strings.Join(missing, ", "), "the ledger gives the app these containers", "Declare them, or take them out of the ledger.")
+				p.add("lacks "+strings.Join(missing, ", "), "the ledger gives them to the app", "Declare them, or take them out of the ledger.")
+			}
+			if !gated[app.Name] {
+				p.add("has no gate", "the next app waits until every container of this one is healthy", "Declare it through components.App, which ends in a Gate.")
 			}
 		}
 		return p.findings

@@ -46,7 +46,7 @@ var routeAllocation = Rule{
 	Stack: func(f *Fleet, rs []Resource) []fleet.Finding {
 		var fs []fleet.Finding
 		rendered := map[string]string{} // by the URN of the Route
-		routed := map[string]bool{}
+		routed, placed := map[string]bool{}, carriedOut(rs, fleet.TypeRoute)
 		for _, r := range ofType(rs, fleet.TypeRoute) {
 			p := report{subject: "Route " + r.Name}
 			if text, ok := renderedSite(f, r, &p); ok {
@@ -61,11 +61,16 @@ var routeAllocation = Rule{
 			fs = append(fs, at(r, p.findings)...)
 		}
 		for _, r := range ofType(rs, fleet.TypeApp) {
-			if app, _ := Read[string](r.Props, "app"); app != "" && !routed[app] {
-				fs = append(fs, fleet.Finding{
-					Subject: app, URN: r.URN, Problem: "has no Route", Ledger: "every app of the ledger answers for its hosts", Remedy: "Declare components.Route for it.",
-				})
+			app, _ := Read[string](r.Props, "app")
+			p := report{subject: app}
+			switch {
+			case app == "":
+			case !routed[app]:
+				p.add("has no Route", "every app of the ledger answers for its hosts", "Declare components.Route for it.")
+			case !placed[app]:
+				p.add("has a site file that no command puts in place", "every app of the ledger answers for its hosts", "Let components.Route put it there.")
 			}
+			fs = append(fs, at(r, p.findings)...)
 		}
 		for _, r := range ofType(rs, TypeRemoteCommand, TypeLocalCommand) {
 			text, ok := rendered[r.Parent]

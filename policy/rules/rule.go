@@ -204,8 +204,13 @@ func appendSecrets(pairs []string, v property.Value, secret bool) []string {
 			pairs = appendSecrets(pairs, e, secret)
 		}
 	case v.IsMap():
-		for _, e := range v.AsMap().AllStable {
-			pairs = appendSecrets(pairs, e, secret)
+		m := v.AsMap()
+		_, isConnection := m.GetOk("hostKey")
+		for key, e := range m.AllStable {
+			// The SDK marks a connection as a whole. Its user and host are no secret, and
+			// to hide them would tear holes into half of all findings.
+			public := isConnection && slices.Contains([]string{"host", "user", "hostKey"}, key)
+			pairs = appendSecrets(pairs, e, secret && !public)
 		}
 	}
 	return pairs
@@ -230,6 +235,24 @@ func ofType(rs []Resource, types ...string) []Resource {
 	}
 	slices.SortFunc(some, func(a, b Resource) int { return cmp.Or(cmp.Compare(a.URN, b.URN), cmp.Compare(a.Name, b.Name)) })
 	return some
+}
+
+// carriedOut returns the apps whose component of the type holds a command: a component
+// alone changes nothing on the server.
+func carriedOut(rs []Resource, component string) map[string]bool {
+	apps := map[string]string{} // by the component's URN
+	for _, r := range rs {
+		if r.Type == component {
+			apps[r.URN], _ = Read[string](r.Props, "app")
+		}
+	}
+	done := map[string]bool{}
+	for _, r := range rs {
+		if app := apps[r.Parent]; app != "" && (r.Type == TypeRemoteCommand || r.Type == TypeLocalCommand) {
+			done[app] = true
+		}
+	}
+	return done
 }
 
 // report collects a rule's findings about one subject.

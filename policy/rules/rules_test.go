@@ -337,6 +337,22 @@ func TestGateCacheSeesAnotherLedger(t *testing.T) {
 	}
 }
 
+// The SDK marks a whole connection secret. Were its user "alorig" hidden, so would be a
+// part of every name that holds the word.
+func TestConnectionHidesNoNames(t *testing.T) {
+	t.Parallel()
+	s := compliant(t, fleet.Alorig())
+	s.get(TypeRemoteCommand, "psydge-site").props["connection"] = secret{object{
+		"host": serverAddress, "user": "alorig", "hostKey": "ssh-ed25519 AAAA", "privateKey": "hunter2",
+	}}
+	s.drop(s.get(TypeRecord, "api.alorig.com"))
+	for _, f := range Judge(NewFleet(fleet.Alorig()), s.resources()) {
+		if f.Subject != "api.alorig.com" {
+			t.Errorf("[%s] %s", f.Rule, f)
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	got := Refusals([]fleet.Finding{{Rule: "image-pinned"}, {Rule: "host-port"}})

@@ -58,7 +58,7 @@ var (
 	urlStart      = regexp.MustCompile(`(?i)\b[a-z][a-z0-9+.-]*://`)
 
 	assignment = regexp.MustCompile(`(?i)(?:PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY)["']?\s*(?:[=:]\s*["']?|\s["'])[^\s"'{}$,;]`)
-	aclUser    = regexp.MustCompile(`(?im)^\s*(?:acl\s+setuser|user)\s+\S+\s.*[\s"']>\S`)
+	aclUser    = regexp.MustCompile(`(?im)^\s*(?:acl\s+setuser|user)\s+\S+\s.*[\s"'][>#]\S`)
 )
 
 // isCredentialKey reports whether a variable of the name holds a credential.
@@ -99,7 +99,8 @@ func userPassword(u *url.URL) (string, bool) {
 }
 
 // carriesCredential reports whether a text of several lines holds a credential: a URL
-// with a password, an assignment to something like a password, a Redis ACL password.
+// with a password, an assignment to something like a password, a password of a
+// Redis user, or its hash.
 func carriesCredential(text string) bool {
 	return hasURLPassword(text) || assignment.MatchString(text) || aclUser.MatchString(text)
 }
