@@ -20,7 +20,8 @@ check: bin/alorig
 bin/alorig: go.mod go.sum $(SOURCES) | go
 	$(GO) build -o $@ ./cmd/alorig
 
-test: go
+test: bin/alorig
+	bin/alorig setup
 	$(GO) test -race -shuffle=on -timeout 60m ./...
 
 lint: go

@@ -63,7 +63,7 @@ fault and there is no verdict.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(checkCommand(), previewCommand(), ledgerCommand())
+	root.AddCommand(checkCommand(), previewCommand(), ledgerCommand(), setupCommand())
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

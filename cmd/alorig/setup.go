@@ -1,0 +1,33 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/alorig/fleet/internal/pinned"
+)
+
+func setupCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "setup",
+		Short: "Build the pinned Pulumi CLI and Caddy now, rather than when they are first needed",
+		Long: `setup builds the programs that the offline preview and the tests run, at the versions
+this repository pins, and keeps them in the user's cache. It takes about ten minutes
+on two cores the first time, and nothing after that.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, build := range []func() (string, error){
+				func() (string, error) { return pinned.Pulumi(cmd.Context(), cmd.ErrOrStderr()) },
+				func() (string, error) { return pinned.Caddy(cmd.Context(), cmd.ErrOrStderr()) },
+			} {
+				path, err := build()
+				if err != nil {
+					return err
+				}
+				fmt.Fprintln(cmd.OutOrStdout(), path)
+			}
+			return nil
+		},
+	}
+}
