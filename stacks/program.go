@@ -45,8 +45,9 @@ func Alorig() Fleet { return Fleet{fleet.Alorig(), Defined()} }
 // preview, it holds itself against the rules of the policy pack: the engine of a
 // self-managed backend runs the pack only when it is told to, and a bare `pulumi up`
 // must be guarded too.
-func Program(ctx *pulumi.Context) error {
-	f := Alorig()
+func Program(ctx *pulumi.Context) error { return Alorig().program(ctx) }
+
+func (f Fleet) program(ctx *pulumi.Context) error {
 	settings, err := readSettings(ctx, f, false)
 	if err != nil {
 		return err

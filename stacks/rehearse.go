@@ -15,7 +15,7 @@ import (
 // network, no credential. Secrets that the configuration lacks are placeholders. It
 // returns what was declared and all findings; an error means there is no verdict.
 func (f Fleet) Check(stack string, config PlainConfig) ([]rules.Resource, []fleet.Finding, error) {
-	settings, err := parseSettings(config, f, true)
+	settings, err := readPlain(config, f)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -58,6 +58,6 @@ func guard(stack string, f Fleet, settings Settings) error {
 // CheckSettings reports what is missing or malformed in a plain configuration, as a
 // [*SettingsError]; nil when [Fleet.Check] can judge it.
 func (f Fleet) CheckSettings(config PlainConfig) error {
-	_, err := parseSettings(config, f, true)
+	_, err := readPlain(config, f)
 	return err
 }

@@ -1,17 +1,22 @@
 package stacks
 
-import "github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+import (
+	"fmt"
+	"io"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
 
 // Secret is a value that must not be shown. Every way to print it prints stars.
 type Secret struct{ value string }
 
 const stars = "[secret]"
 
-// String is what the %v and %s of package fmt print.
-func (Secret) String() string { return stars }
+// Format serves every verb of package fmt: without it %d shows the value in its complaint.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, stars) }
 
-// GoString is what %#v prints.
-func (Secret) GoString() string { return stars }
+// String is what those print that convert a value themselves.
+func (Secret) String() string { return stars }
 
 // MarshalText is what encoders write.
 func (Secret) MarshalText() ([]byte, error) { return []byte(stars), nil }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -171,7 +172,11 @@ type SettingsError struct{ Problems []Problem }
 
 func (e *SettingsError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d settings must be set or corrected:\n", len(e.Problems))
+	if len(e.Problems) == 1 {
+		b.WriteString("1 setting must be set or corrected:\n")
+	} else {
+		fmt.Fprintf(&b, "%d settings must be set or corrected:\n", len(e.Problems))
+	}
 	for _, p := range e.Problems {
 		fmt.Fprintf(&b, "- %s %s; accepted: %s\n    %s\n", p.Key, p.Problem, p.Accepts, p.Remedy)
 	}
@@ -210,23 +215,29 @@ func (p *parser) bad(keyPath, problem, accepts, example string, secret bool) {
 	if nested || strings.Contains(key, ".") {
 		remedy += "--path "
 	}
-	remedy += "'" + Project + ":" + keyPath + "'"
+	remedy += quoted(Project + ":" + keyPath)
 	if example != "" { // a secret is asked for, not typed where the shell keeps it
 		remedy += " " + example
 	}
 	p.problems = append(p.problems, Problem{Key: Project + ":" + keyPath, Problem: problem, Accepts: accepts, Remedy: remedy})
 }
 
+// quoted is one word of a POSIX shell.
+func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+
+// choice reads one of the accepted values. No value is proposed for what has no default:
+// pasted without a thought, any rollout but the right one would remove apps.
 func (p *parser) choice(key, standard string, accepted ...string) string {
 	list := strings.Join(accepted, ", ")
+	example := cmp.Or(standard, strings.ToUpper(key))
 	value, set := p.get(key)
 	switch {
 	case !set && standard != "":
 		return standard
 	case !set:
-		p.bad(key, "is not set", list, accepted[min(1, len(accepted)-1)], false)
+		p.bad(key, "is not set", list, example, false)
 	case !slices.Contains(accepted, value):
-		p.bad(key, fmt.Sprintf("is %q", value), list, accepted[min(1, len(accepted)-1)], false)
+		p.bad(key, fmt.Sprintf("is %q", value), list, example, false)
 	}
 	return value
 }
@@ -255,32 +266,45 @@ func (p *parser) address(key string) string {
 	return value
 }
 
-// object decodes a structured value and reports one that is not of the form; what is
-// not set is left as it was. The remedy sets one member, as an example.
-func (p *parser) object(key, accepts, member, example string, into any) {
+// object decodes a structured value; what is not set is left as it was. One that is not
+// of the form is reported, once: ok is false, and what it should hold is not missed as
+// well. The remedy sets one member, as an example.
+func (p *parser) object(key, accepts, member, example string, into any) (ok bool) {
 	value, set := p.get(key)
 	if !set {
-		return
+		return true
 	}
 	decoder := json.NewDecoder(strings.NewReader(value))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); err != nil {
+	err := decoder.Decode(into)
+	if err == nil && decoder.More() {
+		err = errors.New("more than one value")
+	}
+	if err != nil {
 		p.bad(key+member, "cannot be read: "+strings.TrimPrefix(err.Error(), "json: "), accepts, example, false)
 	}
+	return err == nil
 }
 
 func (p *parser) ssh() *SSH {
-	s := &SSH{Port: 22}
-	p.object("ssh", "an object with user, hostKey and, if it is not 22, port", ".user", "alorig", s)
+	s := &SSH{Port: 22, PrivateKey: p.secret("sshPrivateKey")}
+	if !p.placeholders && s.PrivateKey.value != "" {
+		// The text of the error tells what is wrong, and quotes nothing.
+		if _, err := ssh.ParsePrivateKey([]byte(s.PrivateKey.value)); err != nil {
+			p.bad("sshPrivateKey", "cannot be read: "+err.Error(), "a private key without a passphrase: nobody is there to type one", stdin("sshPrivateKey"), true)
+		}
+	}
+	if !p.object("ssh", "an object with user, hostKey and, if it is not 22, port", ".user", "alorig", s) {
+		return s
+	}
 	p.user("ssh.user", s.User)
-	p.port("ssh.port", s.Port)
+	p.port("ssh.port", s.Port, 22)
 	const keyForm = "the server's public key as `ssh-keyscan -t ed25519 SERVER` prints it, without the host name"
 	if s.HostKey == "" {
 		p.bad("ssh.hostKey", "is not set: without it any server is believed", keyForm, "'ssh-ed25519 AAAA…'", false)
-	} else if _, _, _, _, err := ssh.ParseAuthorizedKey([]byte(s.HostKey)); err != nil {
+	} else if _, _, options, rest, err := ssh.ParseAuthorizedKey([]byte(s.HostKey)); err != nil || len(options)+len(rest) > 0 {
 		p.bad("ssh.hostKey", fmt.Sprintf("is %q", s.HostKey), keyForm, "'ssh-ed25519 AAAA…'", false)
 	}
-	s.PrivateKey = p.secret("sshPrivateKey")
 	return s
 }
 
@@ -293,41 +317,46 @@ func (p *parser) user(keyPath, value string) {
 	}
 }
 
-func (p *parser) port(keyPath string, value int) {
+func (p *parser) port(keyPath string, value, standard int) {
 	if value < 1 || value > 65535 {
-		p.bad(keyPath, fmt.Sprintf("is %d", value), "a port from 1 to 65535", "15432", false)
+		p.bad(keyPath, fmt.Sprintf("is %d", value), "a port from 1 to 65535", strconv.Itoa(standard), false)
 	}
 }
 
 func (p *parser) postgres() Postgres {
-	pg := Postgres{Host: "127.0.0.1", Port: 15432, User: "postgres"}
-	p.object("postgres", "an object with host, port and user", ".port", "15432", &pg)
+	const port = 15432 // the SSH forward of the runbook
+	pg := Postgres{Host: "127.0.0.1", Port: port, User: "postgres", Password: p.secret("postgresPassword")}
+	if !p.object("postgres", "an object with host, port and user", ".port", strconv.Itoa(port), &pg) {
+		return pg
+	}
 	if !hostPortPattern.MatchString(pg.Host) {
 		p.bad("postgres.host", fmt.Sprintf("is %q", pg.Host), "a host name or address", "127.0.0.1", false)
 	}
-	p.port("postgres.port", pg.Port)
+	p.port("postgres.port", pg.Port, port)
 	p.user("postgres.user", pg.User)
-	pg.Password = p.secret("postgresPassword")
 	return pg
 }
 
 func (p *parser) registry() *Registry {
-	r := &Registry{}
-	p.object("registry", "an object with address and username", ".address", "ghcr.io", r)
+	r := &Registry{Password: p.secret("registryPassword")}
+	if !p.object("registry", "an object with address and username", ".address", "ghcr.io", r) {
+		return r
+	}
 	if !hostPortPattern.MatchString(r.Address) {
 		p.bad("registry.address", fmt.Sprintf("is %q", r.Address), "a registry's host name", "ghcr.io", false)
 	}
 	if r.Username == "" {
 		p.bad("registry.username", "is not set", "the registry's user", "alorig", false)
 	}
-	r.Password = p.secret("registryPassword")
 	return r
 }
 
 func (p *parser) zones(needed []string) map[string]string {
 	zones := map[string]string{}
 	const accepts = "the zone's id: 32 hexadecimal digits, from the zone's overview page at Cloudflare"
-	p.object("zones", "an object of zone ids by domain", `["psydge.com"]`, "ZONE_ID", &zones)
+	if !p.object("zones", "an object of zone ids by domain", `["psydge.com"]`, "ZONE_ID", &zones) {
+		return nil
+	}
 	for _, domain := range needed {
 		if _, set := zones[domain]; !set {
 			p.bad(fmt.Sprintf("zones[%q]", domain), "is not set", accepts, "ZONE_ID", false)
@@ -344,7 +373,9 @@ func (p *parser) zones(needed []string) map[string]string {
 func (p *parser) images(needed []string) map[string]string {
 	images := map[string]string{}
 	const accepts = "registry/repository with a tag, a digest or both; best ends in @sha256:…"
-	p.object("images", "an object of references by image name", `["psydge-backend"]`, "REFERENCE", &images)
+	if !p.object("images", "an object of references by image name", `["psydge-backend"]`, "REFERENCE", &images) {
+		return nil
+	}
 	for _, name := range needed {
 		if _, set := images[name]; !set {
 			p.bad(fmt.Sprintf("images[%q]", name), "is not set", accepts, "ghcr.io/alorig/"+name+"@sha256:DIGEST", false)
@@ -365,9 +396,10 @@ func (p *parser) images(needed []string) map[string]string {
 
 func (p *parser) cidrs(key, neededBy string) []netip.Prefix {
 	const accepts = "a list of address ranges such as 198.51.100.7/32"
-	reported := len(p.problems)
 	var texts []string
-	p.object(key, accepts, "[0]", "198.51.100.7/32", &texts)
+	if !p.object(key, accepts, "[0]", "198.51.100.7/32", &texts) {
+		return nil
+	}
 	var cidrs []netip.Prefix
 	for i, text := range texts {
 		prefix, err := netip.ParsePrefix(text)
@@ -377,7 +409,7 @@ func (p *parser) cidrs(key, neededBy string) []netip.Prefix {
 		}
 		cidrs = append(cidrs, prefix)
 	}
-	if len(texts) == 0 && neededBy != "" && len(p.problems) == reported {
+	if len(texts) == 0 && neededBy != "" {
 		p.bad(key+"[0]", "is not set, and nobody would reach "+neededBy, accepts, "198.51.100.7/32", false)
 	}
 	return cidrs
@@ -392,9 +424,14 @@ func (p *parser) secret(key string) Secret {
 	case !set || value == "":
 		p.bad(key, "is not set", "a secret", stdin(key), true)
 	case !p.source.isSecret(key) && !p.placeholders:
-		p.bad(key, "is stored in plain text", "a value set with --secret; change it, since it has been readable", "", true)
+		p.plainText(key)
 	}
 	return Secret{value}
+}
+
+// plainText reports a secret that is not kept encrypted.
+func (p *parser) plainText(keyPath string) {
+	p.bad(keyPath, "is stored in plain text", "a value set with --secret; change it, since it has been readable", stdin(keyPath), true)
 }
 
 // stdin is how a secret of several lines is set: not at a prompt.
@@ -416,7 +453,7 @@ func (p *parser) appSecrets(apps []string, required map[string][]string) map[str
 			return nil
 		}
 		if !p.source.isSecret(key) && !p.placeholders {
-			p.bad(key, "is stored in plain text", "values set with --secret; change them, since they have been readable", "", true)
+			p.plainMembers(given)
 		}
 	}
 	secrets := map[string]map[string]Secret{}
@@ -437,6 +474,17 @@ func (p *parser) appSecrets(apps []string, required map[string][]string) map[str
 		}
 	}
 	return secrets
+}
+
+// plainMembers reports each secret of the apps in turn: each is set by itself.
+func (p *parser) plainMembers(given map[string]map[string]string) {
+	for _, app := range slices.Sorted(maps.Keys(given)) {
+		for _, name := range slices.Sorted(maps.Keys(given[app])) {
+			if given[app][name] != "" {
+				p.plainText(fmt.Sprintf("secrets[%q][%q]", app, name))
+			}
+		}
+	}
 }
 
 // Documentation values stand in the committed Pulumi.prod.yaml for what only the owner
@@ -463,7 +511,7 @@ func (s Settings) refuseDocumentationValues() error {
 	if a, err := netip.ParseAddr(s.Address); err == nil && isDocumentation(a) {
 		bad("serverAddress", s.Address, "the server's own address", "ADDRESS")
 	}
-	if s.SSH != nil && s.SSH.HostKey == documentationHostKey {
+	if s.SSH != nil && strings.HasPrefix(s.SSH.HostKey, documentationHostKey) {
 		bad("ssh.hostKey", s.SSH.HostKey, "the server's own key (ssh-keyscan -t ed25519 SERVER)", "'ssh-ed25519 AAAA…'")
 	}
 	for _, domain := range slices.Sorted(maps.Keys(s.Zones)) {

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/encoding"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
@@ -25,6 +28,55 @@ func (c PlainConfig) get(key string) (string, bool) {
 
 // isSecret is false: what is here is not encrypted.
 func (c PlainConfig) isSecret(string) bool { return false }
+
+// audited notes which keys were asked for.
+type audited struct {
+	PlainConfig
+	asked map[string]bool
+}
+
+func (a audited) get(key string) (string, bool) {
+	a.asked[key] = true
+	return a.PlainConfig.get(key)
+}
+
+// secretKeys are the keys whose whole value must be encrypted.
+var secretKeys = []string{"sshPrivateKey", "cloudflareApiToken", "registryPassword", "postgresPassword", "redisPassword"}
+
+// readPlain reads the settings of a stack file; secrets may be missing. It also reports
+// what only the file shows: a secret in plain text, and a key that nothing reads.
+func readPlain(config PlainConfig, f Fleet) (Settings, error) {
+	source := audited{config, map[string]bool{}}
+	settings, err := parseSettings(source, f, true)
+	p := parser{source: config}
+	var wrong *SettingsError
+	if errors.As(err, &wrong) {
+		p.problems = wrong.Problems
+	}
+	for _, full := range slices.Sorted(maps.Keys(config)) {
+		key, ours := strings.CutPrefix(full, Project+":")
+		value, set := p.get(key)
+		switch {
+		case !ours || !set:
+		case key == "secrets":
+			given := map[string]map[string]string{}
+			if json.Unmarshal([]byte(value), &given) == nil { // else it has been reported
+				p.plainMembers(given)
+			}
+		case slices.Contains(secretKeys, key):
+			p.plainText(key)
+		case !source.asked[key]:
+			p.problems = append(p.problems, Problem{
+				Key: full, Problem: "is read by nothing; is it misspelt?", Accepts: "the keys that Pulumi.yaml describes",
+				Remedy: "pulumi config rm " + quoted(full),
+			})
+		}
+	}
+	if len(p.problems) > 0 {
+		return Settings{}, &SettingsError{p.problems}
+	}
+	return settings, err
+}
 
 // ReadStackFile reads Pulumi.<stack>.yaml in dir.
 func ReadStackFile(dir, stack string) (PlainConfig, error) {
