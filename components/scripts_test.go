@@ -1,0 +1,314 @@
+package components
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alorig/fleet/internal/pinned"
+)
+
+// The scripts run on the server. Here a stand-in plays the docker client; what it is
+// asked to run inside Caddy's container, a real Caddy does.
+
+// server is a directory that plays the server's file system.
+type server struct {
+	t               *testing.T
+	sites, commands string // Caddy's site files; where the docker stand-in lives
+}
+
+func newServer(t *testing.T, docker string) server {
+	t.Helper()
+	dir := t.TempDir()
+	s := server{t: t, sites: filepath.Join(dir, "sites"), commands: filepath.Join(dir, "bin")}
+	for _, d := range []string{s.sites, s.commands} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(s.commands, "docker"), "#!/bin/sh\n"+docker)
+	if err := os.Chmod(filepath.Join(s.commands, "docker"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// run runs a script as the command provider does and returns what it printed.
+func (s server) run(script, stdin string) (string, error) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", script)
+	cmd.Stdin = strings.NewReader(stdin)
+	cmd.Env = []string{"PATH=" + s.commands + ":/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "SITES=" + s.sites, "HOME=" + s.t.TempDir()}
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// caddyServer is a server whose Caddy checks configurations for real; its reload only
+// notes that it was asked, unless the file "unwilling" stands beside the sites.
+func caddyServer(t *testing.T) server {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("runs the real Caddy, which the first run builds for minutes")
+	}
+	binary, err := pinned.Caddy(t.Context(), os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newServer(t, `
+while [ "$1" = exec ] || [ "$1" = -i ] || [ "$1" = alorig_caddy ]; do shift; done
+[ "$1" = caddy ] || { echo "unexpected: $*" >&2; exit 9; }
+case "$2" in
+adapt) exec `+binary+` adapt --adapter caddyfile --config /dev/stdin ;;
+validate) exec `+binary+` validate --adapter caddyfile --config "$SITES/../Caddyfile" ;;
+reload) [ ! -e "$SITES/../unwilling" ] || { echo "reload refused" >&2; exit 1; }; cat "$SITES"/*.caddy > "$SITES/../loaded" ;;
+*) echo "unexpected: $*" >&2; exit 9 ;;
+esac
+`)
+	write(t, filepath.Join(s.sites, "..", "Caddyfile"), "{\n\tadmin off\n}\nimport sites/*.caddy\n")
+	return s
+}
+
+func (s server) put(site string) (string, error) {
+	return s.run("caddy=alorig_caddy\nsites="+s.sites+"\nfile=psydge.caddy\n"+loadSites+putSite, site)
+}
+
+// expectSites compares everything in the sites directory but the lock.
+func (s server) expectSites(want map[string]string) {
+	s.t.Helper()
+	entries, err := os.ReadDir(s.sites)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, e := range entries {
+		if e.Name() == ".lock" {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(s.sites, e.Name()))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		got[e.Name()] = string(text)
+	}
+	for name, text := range want {
+		if got[name] != text {
+			s.t.Errorf("%s holds %q, want %q", name, got[name], text)
+		}
+	}
+	if len(got) != len(want) {
+		s.t.Errorf("the directory holds %d files, want %d: %v", len(got), len(want), got)
+	}
+}
+
+const (
+	siteOne = "http://one.test {\n\trespond one\n}\n"
+	siteTwo = "http://two.test {\n\trespond two\n}\n"
+)
+
+func TestASiteFileIsPutInPlaceAndLoaded(t *testing.T) {
+	s := caddyServer(t)
+	for _, site := range []string{siteOne, siteTwo, siteTwo} {
+		if out, err := s.put(site); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		s.expectSites(map[string]string{"psydge.caddy": site})
+		loaded, err := os.ReadFile(filepath.Join(s.sites, "..", "loaded"))
+		if err != nil || string(loaded) != site {
+			t.Errorf("Caddy serves %q (%v), want %q", loaded, err, site)
+		}
+	}
+}
+
+func TestARefusedSiteFileLeavesTheOldOne(t *testing.T) {
+	neighbour := "http://neighbour.test {\n\trespond neighbour\n}\n"
+	for name, c := range map[string]struct {
+		site, says string
+		unwilling  bool
+	}{
+		"unknown directive":       {site: "http://one.test {\n\tno_such_directive\n}\n", says: "no_such_directive"},
+		"host of a neighbour":     {site: neighbour, says: "neighbour.test"},
+		"Caddy does not load it":  {site: siteTwo, says: "reload refused", unwilling: true},
+		"cut off in the transfer": {site: "http://one.test {\n", says: "syntax error"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := caddyServer(t)
+			write(t, filepath.Join(s.sites, "psydge.caddy"), siteOne)
+			write(t, filepath.Join(s.sites, "snapify.caddy"), neighbour)
+			if c.unwilling {
+				write(t, filepath.Join(s.sites, "..", "unwilling"), "")
+			}
+			out, err := s.put(c.site)
+			if err == nil {
+				t.Fatalf("accepted: %s", out)
+			}
+			if !strings.Contains(out, c.says) {
+				t.Errorf("want %q in the message, got:\n%s", c.says, out)
+			}
+			s.expectSites(map[string]string{"psydge.caddy": siteOne, "snapify.caddy": neighbour})
+		})
+	}
+}
+
+func TestAFirstSiteFileThatIsRefusedLeavesNothing(t *testing.T) {
+	s := caddyServer(t)
+	write(t, filepath.Join(s.sites, "..", "unwilling"), "")
+	if out, err := s.put(siteOne); err == nil {
+		t.Fatalf("accepted: %s", out)
+	}
+	s.expectSites(map[string]string{})
+}
+
+func TestAnUpdateAfterAKillBetweenSwapAndProofStartsFromTheOldFile(t *testing.T) {
+	s := caddyServer(t)
+	write(t, filepath.Join(s.sites, "psydge.caddy"), "half made {")
+	write(t, filepath.Join(s.sites, ".psydge.caddy.old"), siteOne)
+	write(t, filepath.Join(s.sites, ".psydge.caddy.changed"), "")
+	if out, err := s.put("broken {"); err == nil {
+		t.Fatalf("accepted: %s", out)
+	}
+	s.expectSites(map[string]string{"psydge.caddy": siteOne})
+}
+
+func TestASiteFileIsRemoved(t *testing.T) {
+	s := caddyServer(t)
+	script := "caddy=alorig_caddy\nsites=" + s.sites + "\nfile=psydge.caddy\n" + loadSites + removeSite
+	write(t, filepath.Join(s.sites, "snapify.caddy"), siteTwo)
+	for range 2 { // the second finds nothing to remove
+		write(t, filepath.Join(s.sites, "psydge.caddy"), siteOne)
+		if out, err := s.run(script, ""); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		s.expectSites(map[string]string{"snapify.caddy": siteTwo})
+		if out, err := s.run(script, ""); err != nil {
+			t.Fatalf("removing what is not there: %v: %s", err, out)
+		}
+	}
+}
+
+func TestConcurrentSiteFilesWaitForEachOther(t *testing.T) {
+	s := caddyServer(t)
+	results := make(chan error, 4)
+	for _, app := range []string{"one", "two", "three", "four"} {
+		go func() {
+			_, err := s.run("caddy=alorig_caddy\nsites="+s.sites+"\nfile="+app+".caddy\n"+loadSites+putSite,
+				"http://"+app+".test {\n\trespond "+app+"\n}\n")
+			results <- err
+		}()
+	}
+	for range 4 {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+	loaded, err := os.ReadFile(filepath.Join(s.sites, "..", "loaded"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, app := range []string{"one", "two", "three", "four"} {
+		if !strings.Contains(string(loaded), "respond "+app+"\n") {
+			t.Errorf("%s is not served:\n%s", app, loaded)
+		}
+	}
+}
+
+func TestTheGateOpensWhenAllAreHealthyAtOnce(t *testing.T) {
+	// The second container becomes healthy only when it is asked for the second time.
+	s := newServer(t, `
+for last; do :; done
+if [ "$last" = b ] && [ ! -e "$SITES/asked" ]; then : > "$SITES/asked"; echo running/starting; exit; fi
+echo running/healthy
+`)
+	if out, err := s.run("containers='a b'\n"+gateScript, ""); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if _, err := os.Stat(filepath.Join(s.sites, "asked")); err != nil {
+		t.Error("the gate did not ask for every container")
+	}
+}
+
+func TestTheGateStaysShutAndNamesWhatIsNotHealthy(t *testing.T) {
+	s := newServer(t, `
+for last; do :; done
+case "$last" in a) echo running/healthy ;; b) echo running/unhealthy ;; c) exit 1 ;; esac
+`)
+	// The wait is cut short, not the judgement.
+	impatient := strings.Replace(gateScript, "+ 180", "+ 0", 1)
+	if impatient == gateScript {
+		t.Fatal("the gate's wait is not where this test shortens it")
+	}
+	out, err := s.run("containers='a b c'\n"+impatient, "")
+	if err == nil {
+		t.Fatalf("opened: %s", out)
+	}
+	for _, want := range []string{"b is running/unhealthy", "c is missing", "docker logs"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("want %q in the message, got: %s", want, out)
+		}
+	}
+	if strings.Contains(out, "a is") {
+		t.Errorf("a is healthy and is blamed: %s", out)
+	}
+}
+
+func TestThePlatformCheckNamesEverythingThatIsWrong(t *testing.T) {
+	parameters := "network=alorig_net\npostgres=alorig_postgres\nredis=alorig_redis\ncaddy=alorig_caddy\n"
+	healthy := `
+case "$1" in
+inspect) echo "true alorig_net " ;;
+exec) echo admin.api.load; echo dns.providers.cloudflare ;;
+esac
+`
+	s := newServer(t, healthy)
+	if out, err := s.run(parameters+"sites="+s.sites+"\n"+checkPlatform, ""); err != nil {
+		t.Errorf("a sound platform is refused: %v: %s", err, out)
+	}
+	s = newServer(t, `
+case "$1" in
+inspect) case "$4" in alorig_postgres) echo "true alorig_net_old " ;; alorig_redis) exit 1 ;; *) echo "false alorig_net " ;; esac ;;
+exec) echo admin.api.load ;;
+esac
+`)
+	out, err := s.run(parameters+"sites="+s.sites+"/missing\n"+checkPlatform, "")
+	if err == nil {
+		t.Fatalf("a broken platform is accepted: %s", out)
+	}
+	for _, want := range []string{"alorig_postgres does not run", "alorig_redis does not run", "alorig_caddy does not run", "dns.providers.cloudflare", "/missing"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("want %q in the message, got: %s", want, out)
+		}
+	}
+}
+
+func TestTheRedisPasswordIsOnNoCommandLine(t *testing.T) {
+	s := newServer(t, `
+printf '%s\n' "$*" >> "$SITES/arguments"
+printf '%s' "$REDISCLI_AUTH" > "$SITES/password"
+cat > "$SITES/commands"
+`)
+	if out, err := s.run("redis=alorig_redis\n"+redisACL, "canary\nACL SETUSER psydge on\nACL SAVE\n"); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for file, want := range map[string]string{
+		"arguments": "exec -i -e REDISCLI_AUTH alorig_redis redis-cli -e --no-auth-warning\n",
+		"password":  "canary",
+		"commands":  "ACL SETUSER psydge on\nACL SAVE\n",
+	} {
+		got, err := os.ReadFile(filepath.Join(s.sites, file))
+		if err != nil || string(got) != want {
+			t.Errorf("%s: %q (%v), want %q", file, got, err, want)
+		}
+	}
+}
