@@ -98,12 +98,12 @@ func parseSettings(src source, f Fleet, placeholders bool) (Settings, error) {
 	s := Settings{Secrets: map[string]map[string]Secret{}}
 
 	s.Rollout = p.choice("rollout", "", append([]string{rolloutNone}, f.Ledger.AppNames()...)...)
+	stage := f.Ledger // what is needed when the rollout is not known
 	if s.Rollout == rolloutNone {
 		s.Rollout = ""
-	}
-	stage, ok := f.Ledger.Through(s.Rollout)
-	if !ok {
-		stage = f.Ledger // the rest is judged for the whole fleet
+		stage.Apps = nil
+	} else if reached, ok := f.Ledger.Through(s.Rollout); ok && s.Rollout != "" {
+		stage = reached
 	}
 	s.Platform = components.PlatformMode(p.choice("platform", "", string(components.Existing), string(components.Managed)))
 	s.TLS = caddysite.TLS(p.choice("tls", string(caddysite.Cloudflare), string(caddysite.Cloudflare), string(caddysite.Internal)))
@@ -539,8 +539,10 @@ func (s Settings) refuseDocumentationValues() error {
 	return nil
 }
 
-// isDocumentationHost reports a name that RFC 2606 keeps for examples.
+// isDocumentationHost reports a name, with or without a port, that RFC 2606 keeps for
+// examples.
 func isDocumentationHost(host string) bool {
+	host, _, _ = strings.Cut(host, ":")
 	for _, reserved := range []string{"example", "example.com", "example.net", "example.org"} {
 		if host == reserved || strings.HasSuffix(host, "."+reserved) {
 			return true
