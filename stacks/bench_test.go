@@ -1,0 +1,137 @@
+package stacks
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/alorig/fleet/components"
+	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/policy/rules"
+)
+
+// syntheticFleet is a clean fleet of n apps with three containers, a database and two
+// hosts each, on a server that is large enough, and its configuration.
+func syntheticFleet(b *testing.B, n int) (Fleet, PlainConfig) {
+	b.Helper()
+	f := Fleet{Ledger: fleet.Alorig(), Workloads: Workloads{}}
+	f.Ledger.Server.Memory, f.Ledger.Server.UpgradeTrigger, f.Ledger.Server.Connections = 1<<30, 1<<30, 1<<20
+	f.Ledger.Reserved, f.Ledger.Apps = f.Ledger.Reserved[:1], nil
+	zones, images := map[string]string{}, map[string]string{}
+	for i := range n {
+		name := fmt.Sprintf("app%d", i)
+		zone, port := name+".com", 10000+i
+		f.Ledger.Apps = append(f.Ledger.Apps, fleet.App{
+			Name: name, Title: name, Blueprint: "a benchmark", Budget: 300,
+			Containers: []fleet.Container{
+				{Role: fleet.Backend, Image: name + "-backend", Port: port, Memory: fleet.Memory{Steady: 140, Limit: 190}, Database: name + "_db", Connections: 2},
+				{Role: fleet.Worker, Image: name + "-backend", Memory: fleet.Memory{Steady: 90, Limit: 120}, Database: name + "_db", Connections: 1},
+				{Role: fleet.Beat, Image: name + "-backend", Memory: fleet.Memory{Steady: 70, Limit: 90}, Database: name + "_db", Connections: 1},
+			},
+			RedisDB: 2 + i, KeyPrefix: name + ":",
+			Databases: []fleet.Database{{Name: name + "_db", Role: name, Connections: 5}},
+			Hosts:     []fleet.Host{{Name: zone, Zone: zone, Proxied: true}, {Name: "api." + zone, Zone: zone, Proxied: true}},
+			Routes:    []fleet.Route{{Host: zone, Static: "web"}, {Host: "api." + zone, Upstream: fleet.Backend, Port: port}},
+		})
+		secrets := []string{"SECRET_KEY"}
+		f.Workloads[name] = []components.WorkloadSpec{
+			{Role: fleet.Backend, Process: components.Gunicorn{Workers: 1, Threads: 2}, Secrets: secrets},
+			{Role: fleet.Worker, Process: components.CeleryWorker{Concurrency: 1}, Secrets: secrets},
+			{Role: fleet.Beat, Process: components.CeleryBeat{}, Secrets: secrets},
+		}
+		zones[zone] = fmt.Sprintf("%032x", i+1)
+		images[name+"-backend"] = "registry.example.com/alorig/" + name + "-backend@sha256:20be73c9b7350d05f849acb668b7ede4991fa9d8f1173b0821a26fe8d2e0c064"
+	}
+	config := with(with(production(b), "zones", zones), "images", images)
+	return f, with(config, "rollout", f.Ledger.Apps[n-1].Name)
+}
+
+// BenchmarkCheck is the whole way of `alorig check`: the settings read, the program
+// rehearsed, every rule asked.
+func BenchmarkCheck(b *testing.B) {
+	check := func(f Fleet, config PlainConfig) func(*testing.B) {
+		return func(b *testing.B) {
+			declared, found, err := f.Check("prod", config)
+			if err != nil || len(found) > 0 {
+				b.Fatalf("the fleet is not clean: %v %v", err, found)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, _, err := f.Check("prod", config); err != nil {
+					b.Fatal(err)
+				}
+			}
+			report(b, len(f.Ledger.Apps), len(declared))
+		}
+	}
+	b.Run("alorig", check(Alorig(), production(b)))
+	for _, n := range []int{10, 100, 1000} {
+		f, config := syntheticFleet(b, n)
+		b.Run(fmt.Sprint(n), check(f, config))
+	}
+}
+
+// BenchmarkRehearse is the part of [BenchmarkCheck] that Pulumi's SDK takes.
+func BenchmarkRehearse(b *testing.B) {
+	for _, n := range []int{10, 100, 1000} {
+		f, config := syntheticFleet(b, n)
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			settings, err := parseSettings(config, f, true)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			resources := 0
+			for b.Loop() {
+				declared, err := f.rehearse("prod", settings)
+				if err != nil {
+					b.Fatal(err)
+				}
+				resources = len(declared)
+			}
+			report(b, n, resources)
+		})
+	}
+}
+
+// BenchmarkJudge is the part of [BenchmarkCheck] that the rules take.
+func BenchmarkJudge(b *testing.B) {
+	for _, n := range []int{10, 100, 1000} {
+		f, config := syntheticFleet(b, n)
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			declared, _, err := f.Check("prod", config)
+			if err != nil {
+				b.Fatal(err)
+			}
+			pack := rules.NewFleet(f.Ledger)
+			b.ReportAllocs()
+			for b.Loop() {
+				rules.Judge(pack, declared)
+			}
+			report(b, n, len(declared))
+		})
+	}
+}
+
+// BenchmarkLedgerCheck is the ledger's own check.
+func BenchmarkLedgerCheck(b *testing.B) {
+	for _, n := range []int{10, 100, 1000} {
+		f, _ := syntheticFleet(b, n)
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if found := f.Ledger.Check(); len(found) > 0 {
+					b.Fatal(found)
+				}
+			}
+			report(b, n, 0)
+		})
+	}
+}
+
+// report adds the cost of one app, which shows whether the cost is linear.
+func report(b *testing.B, apps, resources int) {
+	b.ReportMetric(b.Elapsed().Seconds()*1e6/float64(b.N)/float64(apps), "µs/app")
+	if resources > 0 {
+		b.ReportMetric(float64(resources), "resources")
+	}
+}

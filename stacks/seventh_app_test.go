@@ -1,0 +1,143 @@
+package stacks
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/alorig/fleet/components"
+	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/policy/rules"
+)
+
+// What the seventh app takes: one entry at the end of Apps in internal/fleet/alorig.go …
+func seventhEntry() fleet.App {
+	return fleet.App{
+		Name: "seventh", Title: "Seventh",
+		Blueprint: "a test",
+		Budget:    300,
+		Containers: []fleet.Container{
+			{Role: fleet.Backend, Image: "seventh-backend", Port: 8024, Memory: fleet.Memory{Steady: 140, Limit: 190}, Database: "seventh_db", Connections: 2},
+			{Role: fleet.Worker, Image: "seventh-backend", Memory: fleet.Memory{Steady: 90, Limit: 120}, Database: "seventh_db", Connections: 1},
+			{Role: fleet.Beat, Image: "seventh-backend", Memory: fleet.Memory{Steady: 70, Limit: 90}, Database: "seventh_db", Connections: 1},
+		},
+		RedisDB: 8, KeyPrefix: "seventh:",
+		Databases: []fleet.Database{{Name: "seventh_db", Role: "seventh", Connections: 5}},
+		Hosts:     []fleet.Host{{Name: "seventh.alorig.com", Zone: "alorig.com", Proxied: true}},
+		Routes:    []fleet.Route{{Host: "seventh.alorig.com", Upstream: fleet.Backend, Port: 8024}},
+	}
+}
+
+// … one file in stacks/ with a call of define …
+func seventhWorkloads() []components.WorkloadSpec {
+	secrets := []string{"SECRET_KEY"}
+	return []components.WorkloadSpec{
+		{Role: fleet.Backend, Process: components.Gunicorn{Workers: 1, Threads: 2}, Secrets: secrets},
+		{Role: fleet.Worker, Process: components.CeleryWorker{Concurrency: 1}, Secrets: secrets},
+		{Role: fleet.Beat, Process: components.CeleryBeat{}, Secrets: secrets},
+	}
+}
+
+// … and data in Pulumi.prod.yaml: its image, and how far the rollout has come.
+func seventhSettings(t *testing.T) PlainConfig {
+	t.Helper()
+	config := production(t)
+	images := map[string]string{}
+	if err := json.Unmarshal([]byte(config[Project+":images"]), &images); err != nil {
+		t.Fatal(err)
+	}
+	images["seventh-backend"] = "registry.example.com/alorig/seventh-backend@sha256:20be73c9b7350d05f849acb668b7ede4991fa9d8f1173b0821a26fe8d2e0c064"
+	return with(with(config, "images", images), "rollout", "seventh")
+}
+
+// withSeventh is the fleet with the app added. No component, no rule and none of the
+// other apps changes for it.
+func withSeventh(entry fleet.App) Fleet {
+	f := Alorig()
+	f.Ledger.Apps = append(f.Ledger.Apps, entry)
+	f.Workloads[entry.Name] = seventhWorkloads()
+	return f
+}
+
+func TestSeventhApp(t *testing.T) {
+	t.Parallel()
+	declared, found, err := withSeventh(seventhEntry()).Check("prod", seventhSettings(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range found {
+		t.Errorf("[%s] %s", f.Rule, f)
+	}
+	has := map[string]bool{}
+	for _, r := range declared {
+		has[r.Type+" "+r.Name] = true
+	}
+	for _, want := range []string{
+		fleet.TypeApp + " seventh",
+		rules.TypeContainer + " seventh-backend", rules.TypeContainer + " seventh-celery-worker", rules.TypeContainer + " seventh-celery-beat",
+		rules.TypeDatabase + " seventh-database-seventh-db", rules.TypeRole + " seventh-role-seventh",
+		rules.TypeRecord + " seventh-dns-seventh.alorig.com",
+		rules.TypeRemoteCommand + " seventh-redis-user", rules.TypeRemoteCommand + " seventh-site", rules.TypeRemoteCommand + " seventh-healthy",
+	} {
+		if !has[want] {
+			t.Errorf("no %s is declared", want)
+		}
+	}
+}
+
+// The six others are declared to the letter as without it: adding an app changes none.
+func TestSeventhAppChangesNoOther(t *testing.T) {
+	t.Parallel()
+	after := map[string]rules.Resource{}
+	for _, r := range record(t, withSeventh(seventhEntry()), seventhSettings(t)) {
+		after[r.URN] = r
+	}
+	for _, before := range record(t, Alorig(), production(t)) {
+		if before.Type == fleet.TypeHost {
+			continue // it carries the ledger
+		}
+		now, kept := after[before.URN]
+		if !kept || !now.Props.Equals(before.Props) {
+			t.Errorf("%s changes with the seventh app", before.URN)
+		}
+	}
+}
+
+func TestSeventhAppBeyondABudget(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name       string
+		change     func(*fleet.App)
+		rule, says string
+	}{
+		{"its own budget", func(a *fleet.App) { a.Containers[1].Memory.Steady = 91 }, "app-memory-budget", "301 MiB"},
+		{"the upgrade trigger", func(a *fleet.App) {
+			a.Budget, a.Containers[0].Memory = 2301, fleet.Memory{Steady: 2141, Limit: 2141}
+		}, "fleet-memory-budget", "13001 MiB"},
+		{"the server's memory", func(a *fleet.App) { a.Containers[0].Memory.Limit = 2000 }, "host-memory-ceiling", "all hard limits"},
+		{"the server's connections", func(a *fleet.App) { a.Databases[0].Connections = 20 }, "connection-budget", "connection limits come to"},
+		{"another app's Redis DB", func(a *fleet.App) { a.RedisDB = 7 }, "redis-allocation", "which asms has"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			entry := seventhEntry()
+			c.change(&entry)
+			_, found, err := withSeventh(entry).Check("prod", seventhSettings(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			mustRefuse(t, found, c.rule, c.says)
+		})
+	}
+}
+
+// A pack that does not know the seventh app yet refuses it by every way in.
+func TestSeventhAppIsUnknownToTheOldPack(t *testing.T) {
+	t.Parallel()
+	found := judge(record(t, withSeventh(seventhEntry()), seventhSettings(t)))
+	mustRefuse(t, found, "ledger-declared", "declares another ledger")
+	mustRefuse(t, found, "container-name", "seventh_backend: is not in the ledger")
+	mustRefuse(t, found, "database-allocation", "seventh_db: is not in the ledger")
+	mustRefuse(t, found, "dns-allocation", "seventh.alorig.com: is a host that the ledger gives to no app")
+	mustRefuse(t, found, "route-allocation", "is a route of seventh")
+	mustRefuse(t, found, "redis-allocation", "who is no app")
+}
