@@ -84,6 +84,9 @@ func judgeRedisUsers(f *Fleet, r Resource) []fleet.Finding {
 	}
 	for _, key := range []string{"create", "update", "delete", "stdin"} {
 		text, _ := Read[string](r.Props, key)
+		if !mentions(text, "setuser") {
+			continue
+		}
 		for _, m := range setUser.FindAllStringSubmatch(text, -1) {
 			app, ok := f.appNamed(m[1])
 			if !ok {
