@@ -367,7 +367,7 @@ func (p *parser) zones(needed []string) map[string]string {
 			p.bad(fmt.Sprintf("zones[%q]", domain), fmt.Sprintf("is %q", zones[domain]), accepts, "ZONE_ID", false)
 		}
 	}
-	return zones
+	return only(zones, needed)
 }
 
 func (p *parser) images(needed []string) map[string]string {
@@ -391,7 +391,14 @@ func (p *parser) images(needed []string) map[string]string {
 			p.bad(fmt.Sprintf("images[%q]", name), problem, accepts, "ghcr.io/alorig/"+name+"@sha256:DIGEST", false)
 		}
 	}
-	return images
+	return only(images, needed)
+}
+
+// only keeps what the rollout has come to: an app that is not deployed yet may still
+// have documentation values, and changes nothing.
+func only(values map[string]string, needed []string) map[string]string {
+	maps.DeleteFunc(values, func(key, _ string) bool { return !slices.Contains(needed, key) })
+	return values
 }
 
 func (p *parser) cidrs(key, neededBy string) []netip.Prefix {
@@ -409,7 +416,10 @@ func (p *parser) cidrs(key, neededBy string) []netip.Prefix {
 		}
 		cidrs = append(cidrs, prefix)
 	}
-	if len(texts) == 0 && neededBy != "" {
+	if neededBy == "" {
+		return nil
+	}
+	if len(texts) == 0 {
 		p.bad(key+"[0]", "is not set, and nobody would reach "+neededBy, accepts, "198.51.100.7/32", false)
 	}
 	return cidrs

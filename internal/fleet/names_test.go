@@ -98,7 +98,7 @@ func TestRedisACL(t *testing.T) {
 	app, _ := Alorig().App("psydge")
 	want := []string{
 		"~psydge:*", "&psydge:*",
-		"&psydge:/2.celery.pidbox", "&psydge:/2.celeryev/worker.#",
+		"&psydge:/2.celery.pidbox", "&psydge:/2.celeryev/worker.*",
 		"+@all", "-@dangerous", "-select", "+select|2",
 	}
 	if got := app.RedisACL(); !slices.Equal(got, want) {

@@ -7,14 +7,15 @@ import "fmt"
 // database number alone isolates nothing: publish and subscribe ignore it.
 //
 // Celery's broker subscribes with patterns, and Redis allows a pattern only where the
-// permission spells it out to the letter.
+// permission spells it out to the letter: kombu turns the "worker.#" that a worker asks
+// for into "worker.*".
 func (a App) RedisACL() []string {
 	broker := fmt.Sprintf("&%s/%d.", a.KeyPrefix, a.RedisDB)
 	return []string{
 		"~" + a.KeyPrefix + "*",
 		"&" + a.KeyPrefix + "*",
 		broker + "celery.pidbox",
-		broker + "celeryev/worker.#",
+		broker + "celeryev/worker.*",
 		"+@all", "-@dangerous", "-select", fmt.Sprintf("+select|%d", a.RedisDB),
 	}
 }
