@@ -288,9 +288,9 @@ func (p *parser) object(key, accepts, member, example string, into any) (ok bool
 
 func (p *parser) ssh() *SSH {
 	s := &SSH{Port: 22, PrivateKey: p.secret("sshPrivateKey")}
-	if !p.placeholders && s.PrivateKey.value != "" {
+	if !p.placeholders && s.PrivateKey.reveal() != "" {
 		// The text of the error tells what is wrong, and quotes nothing.
-		if _, err := ssh.ParsePrivateKey([]byte(s.PrivateKey.value)); err != nil {
+		if _, err := ssh.ParsePrivateKey([]byte(s.PrivateKey.reveal())); err != nil {
 			p.bad("sshPrivateKey", "cannot be read: "+err.Error(), "a private key without a passphrase: nobody is there to type one", stdin("sshPrivateKey"), true)
 		}
 	}
@@ -430,13 +430,13 @@ func (p *parser) secret(key string) Secret {
 	value, set := p.get(key)
 	switch {
 	case (!set || value == "") && p.placeholders:
-		return Secret{placeholder}
+		return newSecret(placeholder)
 	case !set || value == "":
 		p.bad(key, "is not set", "a secret", stdin(key), true)
 	case !p.source.isSecret(key) && !p.placeholders:
 		p.plainText(key)
 	}
-	return Secret{value}
+	return newSecret(value)
 }
 
 // plainText reports a secret that is not kept encrypted.
@@ -470,14 +470,14 @@ func (p *parser) appSecrets(apps []string, required map[string][]string) map[str
 	for _, app := range apps {
 		secrets[app] = map[string]Secret{}
 		for name, value := range given[app] {
-			secrets[app][name] = Secret{value}
+			secrets[app][name] = newSecret(value)
 		}
 		for _, name := range required[app] {
 			if given[app][name] != "" {
 				continue
 			}
 			if p.placeholders {
-				secrets[app][name] = Secret{placeholder}
+				secrets[app][name] = newSecret(placeholder)
 				continue
 			}
 			p.bad(key+"."+app+"."+name, "is not set", "a secret of "+app, "", true)

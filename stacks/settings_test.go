@@ -148,10 +148,10 @@ func TestACompleteConfigurationIsRead(t *testing.T) {
 	if s.Rollout != "asms" || s.Platform != components.Existing || s.Address != "8.8.4.4" {
 		t.Errorf("read %v", s)
 	}
-	if s.SSH == nil || s.SSH.User != "alorig" || s.SSH.PrivateKey.value != keys().private {
+	if s.SSH == nil || s.SSH.User != "alorig" || s.SSH.PrivateKey.reveal() != keys().private {
 		t.Errorf("SSH %v", s.SSH)
 	}
-	if got := s.Secrets["psydge"]["METAAPI_TOKEN"].value; got != "c4n4ry-psydge-METAAPI_TOKEN" {
+	if got := s.Secrets["psydge"]["METAAPI_TOKEN"].reveal(); got != "c4n4ry-psydge-METAAPI_TOKEN" {
 		t.Errorf("METAAPI_TOKEN of Psydge is %q", got)
 	}
 	if len(s.Zones) != 5 || len(s.Images) != 7 || len(s.AdminCIDRs) != 2 {
@@ -178,7 +178,7 @@ func TestOptionalSettingsAreRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Registry == nil || s.Registry.Address != "ghcr.io" || s.Registry.Username != "alorig" || s.Registry.Password.value != "c4n4ry-registry" {
+	if s.Registry == nil || s.Registry.Address != "ghcr.io" || s.Registry.Username != "alorig" || s.Registry.Password.reveal() != "c4n4ry-registry" {
 		t.Errorf("registry %v", s.Registry)
 	}
 	if s.Postgres.Host != "db.internal" || s.Postgres.Port != 5433 || s.Postgres.User != "admin" {

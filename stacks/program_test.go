@@ -1,0 +1,907 @@
+package stacks
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/property"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/alorig/fleet/components"
+	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/policy/rules"
+)
+
+// seedApps is what the seed gives each app (§3 to §9), in deployment order.
+var seedApps = []struct {
+	name       string
+	roles      []string
+	databases  []string
+	extensions int
+	hosts      []string
+	images     int
+}{
+	{"psydge", []string{"backend", "channels", "celery_worker", "celery_beat"}, []string{"psydge_db"}, 0, []string{"psydge.com", "api.psydge.com", "ws.psydge.com"}, 1},
+	{"snapify", []string{"backend", "celery_worker", "celery_beat"}, []string{"snapify_db"}, 1, []string{"snapify.pk", "api.snapify.pk", "app.snapify.pk", "admin.snapify.pk"}, 1},
+	{"sitebuilder", []string{"backend", "payload", "celery_worker", "celery_beat"}, []string{"sitebuilder_db", "sitebuilder_payload_db"}, 0, []string{"alorig.com", "api.alorig.com", "cms.alorig.com", "*.sites.alorig.com"}, 2},
+	{"observer", []string{"backend", "celery_worker", "celery_beat"}, []string{"observer_db"}, 0, []string{"observeros.app", "api.observeros.app"}, 1},
+	{"astrotiming", []string{"backend", "celery_worker", "celery_beat"}, []string{"astrotiming_db"}, 0, []string{"astrotiming.com", "api.astrotiming.com"}, 1},
+	{"asms", []string{"backend", "celery_worker", "celery_beat"}, []string{"asms_db"}, 0, []string{"schools.alorig.com", "api.schools.alorig.com"}, 1},
+}
+
+// onTheServer is what a stack declares whatever its rollout, with existing services.
+var onTheServer = map[string]int{
+	"pulumi:providers:docker": 1, "pulumi:providers:postgresql": 1, "pulumi:providers:cloudflare": 1,
+	fleet.TypeHost: 1, fleet.TypePlatform: 1, rules.TypeRemoteCommand: 1, // the check of the platform
+}
+
+// countTypes counts resources by type.
+func countTypes(rs []rules.Resource) map[string]int {
+	counts := map[string]int{}
+	for _, r := range rs {
+		counts[r.Type]++
+	}
+	return counts
+}
+
+// byApp groups resources by the app they stand under; "" for those under none.
+func byApp(rs []rules.Resource) map[string][]rules.Resource {
+	known := map[string]rules.Resource{}
+	for _, r := range rs {
+		known[r.URN] = r
+	}
+	grouped := map[string][]rules.Resource{}
+	for _, r := range rs {
+		owner := r
+		for owner.Type != fleet.TypeApp && owner.URN != "" {
+			owner = known[owner.Parent]
+		}
+		grouped[owner.Name] = append(grouped[owner.Name], r)
+	}
+	return grouped
+}
+
+func TestInventory(t *testing.T) {
+	t.Parallel()
+	rs := record(t, Alorig(), production(t))
+	grouped := byApp(rs)
+
+	if got := countTypes(grouped[""]); !maps.Equal(got, onTheServer) {
+		t.Errorf("outside the apps: %v, want %v", got, onTheServer)
+	}
+	total := maps.Clone(onTheServer)
+	for _, a := range seedApps {
+		want := map[string]int{
+			fleet.TypeApp: 1, fleet.TypeKeyspace: 1, fleet.TypeDomain: 1, fleet.TypeRoute: 1, fleet.TypeGate: 1,
+			fleet.TypeWorkload: len(a.roles), rules.TypeContainer: len(a.roles), rules.TypeRemoteImage: a.images,
+			fleet.TypeDatabase: len(a.databases), rules.TypeDatabase: len(a.databases), rules.TypeRole: len(a.databases), rules.TypeGrant: len(a.databases),
+			rules.TypeRecord: len(a.hosts), rules.TypeRemoteCommand: 3, // the Redis user, the site file, the gate
+		}
+		if a.extensions > 0 {
+			want[rules.TypeExtension] = a.extensions
+		}
+		if got := countTypes(grouped[a.name]); !maps.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", a.name, got, want)
+		}
+		for typ, n := range want {
+			total[typ] += n
+		}
+	}
+	if got := countTypes(rs); !maps.Equal(got, total) {
+		t.Errorf("in all: %v, want %v", got, total)
+	}
+	// The seed's own totals: 20 containers (§3), 7 databases with Payload's, 17 hosts.
+	for typ, want := range map[string]int{rules.TypeContainer: 20, rules.TypeDatabase: 7, rules.TypeRecord: 17, fleet.TypeApp: 6} {
+		if total[typ] != want {
+			t.Errorf("%d of %s, want %d", total[typ], typ, want)
+		}
+	}
+}
+
+func TestNamesAreTheSeeds(t *testing.T) {
+	t.Parallel()
+	rs := record(t, Alorig(), production(t))
+	want := map[string][]string{}
+	for _, a := range seedApps {
+		for _, role := range a.roles {
+			want[rules.TypeContainer] = append(want[rules.TypeContainer], a.name+"_"+role)
+		}
+		want[rules.TypeDatabase] = append(want[rules.TypeDatabase], a.databases...)
+		want[rules.TypeRecord] = append(want[rules.TypeRecord], a.hosts...)
+	}
+	for typ, names := range want {
+		got := slices.Sorted(maps.Keys(named(rs, typ)))
+		slices.Sort(names)
+		if !slices.Equal(got, names) {
+			t.Errorf("%s: %v, want %v", typ, got, names)
+		}
+	}
+	roles := slices.Sorted(maps.Keys(named(rs, rules.TypeRole)))
+	if want := []string{"asms", "astrotiming", "observer", "psydge", "sitebuilder", "sitebuilder_payload", "snapify"}; !slices.Equal(roles, want) {
+		t.Errorf("database roles %v, want %v", roles, want)
+	}
+}
+
+// named returns the resources of a type by the name they have on the server, read as
+// plain values.
+func named(rs []rules.Resource, typ string) map[string]map[string]any {
+	found := map[string]map[string]any{}
+	for _, r := range rs {
+		if r.Type == typ {
+			props := plainOf(property.New(r.Props)).(map[string]any)
+			found[props["name"].(string)] = props
+		}
+	}
+	return found
+}
+
+func plainOf(v property.Value) any {
+	switch {
+	case v.IsString():
+		return v.AsString()
+	case v.IsNumber():
+		return v.AsNumber()
+	case v.IsBool():
+		return v.AsBool()
+	case v.IsArray():
+		plain := []any{}
+		for _, e := range v.AsArray().All {
+			plain = append(plain, plainOf(e))
+		}
+		return plain
+	case v.IsMap():
+		plain := map[string]any{}
+		for k, e := range v.AsMap().All {
+			plain[k] = plainOf(e)
+		}
+		return plain
+	case v.IsNull():
+		return nil
+	default:
+		return v // unknown
+	}
+}
+
+func TestEveryResourceHasItsParent(t *testing.T) {
+	t.Parallel()
+	for name, config := range map[string]PlainConfig{"existing": production(t), "managed": newServer(t)} {
+		rs := record(t, Alorig(), config)
+		registered := map[string]bool{}
+		for _, r := range rs {
+			registered[r.URN] = true
+		}
+		for _, r := range rs {
+			root := strings.HasPrefix(r.Type, "pulumi:providers:") || r.Type == fleet.TypeHost
+			if registered[r.Parent] == root {
+				t.Errorf("%s: %s stands under %q", name, r.URN, r.Parent)
+			}
+		}
+	}
+}
+
+func TestRecordingsAreEqual(t *testing.T) {
+	t.Parallel()
+	config := newServer(t)
+	first := record(t, Alorig(), config)
+	for range 4 {
+		again := record(t, Alorig(), config)
+		if len(again) != len(first) {
+			t.Fatalf("%d resources, then %d", len(first), len(again))
+		}
+		for i, r := range again {
+			was := first[i]
+			if !r.Props.Equals(was.Props) {
+				t.Errorf("%s has other inputs in another run", r.URN)
+			}
+			r.Props, was.Props = property.Map{}, property.Map{}
+			if !reflect.DeepEqual(r, was) {
+				t.Errorf("%+v, then %+v", was, r)
+			}
+		}
+	}
+}
+
+func TestRolloutDecidesWhatIsDeclared(t *testing.T) {
+	t.Parallel()
+	if got := countTypes(record(t, Alorig(), with(production(t), "rollout", "none"))); !maps.Equal(got, onTheServer) {
+		t.Errorf("no app yet: %v, want %v", got, onTheServer)
+	}
+	for i, last := range seedApps {
+		t.Run(last.name, func(t *testing.T) {
+			t.Parallel()
+			var want []string
+			for _, a := range seedApps[:i+1] {
+				want = append(want, a.name)
+			}
+			rs := record(t, Alorig(), with(production(t), "rollout", last.name))
+			grouped := byApp(rs)
+			delete(grouped, "")
+			slices.Sort(want)
+			if got := slices.Sorted(maps.Keys(grouped)); !slices.Equal(got, want) {
+				t.Errorf("declares %v, want %v", got, want)
+			}
+			for _, f := range judge(rs) {
+				t.Errorf("[%s] %s", f.Rule, f)
+			}
+		})
+	}
+}
+
+func TestManagedPlatform(t *testing.T) {
+	t.Parallel()
+	rs := record(t, Alorig(), newServer(t))
+	want := maps.Clone(onTheServer)
+	want["docker:index/network:Network"] = 1
+	want[rules.TypeContainer] = 4 // Flower runs on demand and is never declared
+	want[rules.TypeRemoteImage] = 4
+	want["docker:index/volume:Volume"] = 4
+	if got := countTypes(byApp(rs)[""]); !maps.Equal(got, want) {
+		t.Errorf("the platform is %v, want %v", got, want)
+	}
+	containers := named(rs, rules.TypeContainer)
+	for name, ports := range map[string][]any{
+		"alorig_postgres": nil, "alorig_redis": nil, "portainer": nil,
+		"alorig_caddy": {map[string]any{"internal": 80.0, "external": 80.0}, map[string]any{"internal": 443.0, "external": 443.0}},
+	} {
+		c, declared := containers[name]
+		if !declared {
+			t.Errorf("%s is not declared", name)
+			continue
+		}
+		if got, _ := c["ports"].([]any); !reflect.DeepEqual(got, ports) && len(got)+len(ports) > 0 {
+			t.Errorf("%s publishes %v, want %v", name, got, ports)
+		}
+	}
+	for name, volume := range named(rs, "docker:index/volume:Volume") {
+		if !strings.HasSuffix(name, "_data") {
+			t.Errorf("volume %s: %v", name, volume)
+		}
+	}
+	for _, r := range rs {
+		if r.Type == "docker:index/volume:Volume" && (!r.Protect || r.RetainOnDelete == nil || !*r.RetainOnDelete) {
+			t.Errorf("%s holds data and is not protected", r.Name)
+		}
+	}
+}
+
+// Values that were chosen, container by container: what the seed fixes (the port) and
+// what we decided (memory, grace).
+func TestContainers(t *testing.T) {
+	t.Parallel()
+	containers := named(record(t, Alorig(), production(t)), rules.TypeContainer)
+	for _, want := range []struct {
+		name          string
+		image         string
+		steady, limit float64
+		grace         float64
+		command       string // its beginning
+		probe         string // arguments of the health check
+	}{
+		{"psydge_backend", "psydge-backend", 550, 700, 35, "gunicorn config.wsgi:application --bind 0.0.0.0:8012 --workers 3 --threads 2 ", "8012 api.psydge.com /health"},
+		{"psydge_channels", "psydge-backend", 350, 450, 30, "daphne --bind 0.0.0.0 --port 8013 ", "8013 ws.psydge.com /health"},
+		{"psydge_celery_worker", "psydge-backend", 700, 900, 300, "celery --app config worker --loglevel INFO --hostname psydge@psydge_celery_worker --concurrency 4 ", "psydge@psydge_celery_worker"},
+		{"psydge_celery_beat", "psydge-backend", 150, 200, 10, "celery --app config beat ", "/tmp/celerybeat-schedule 600"},
+		{"snapify_backend", "snapify-backend", 300, 400, 35, "gunicorn config.wsgi:application --bind 0.0.0.0:8014 --workers 2 ", "8014 snapify.pk /health"},
+		{"snapify_celery_worker", "snapify-backend", 280, 350, 300, "celery --app config worker --loglevel INFO --hostname snapify@snapify_celery_worker --concurrency 3 ", "snapify@snapify_celery_worker"},
+		{"snapify_celery_beat", "snapify-backend", 120, 150, 10, "celery --app config beat ", "/tmp/celerybeat-schedule 600"},
+		{"sitebuilder_backend", "sitebuilder-backend", 350, 450, 35, "gunicorn config.wsgi:application --bind 0.0.0.0:8016 --workers 2 ", "8016 api.alorig.com /health"},
+		{"sitebuilder_payload", "sitebuilder-payload", 450, 600, 30, "node server.js", "8017 cms.alorig.com /health"},
+		{"sitebuilder_celery_worker", "sitebuilder-backend", 320, 400, 300, "celery --app config worker --loglevel INFO --hostname sitebuilder@sitebuilder_celery_worker --concurrency 3 ", "sitebuilder@sitebuilder_celery_worker"},
+		{"sitebuilder_celery_beat", "sitebuilder-backend", 130, 150, 10, "celery --app config beat ", "/tmp/celerybeat-schedule 600"},
+		{"observer_backend", "observer-backend", 300, 400, 35, "gunicorn config.wsgi:application --bind 0.0.0.0:8018 --workers 2 ", "8018 api.observeros.app /health"},
+		{"observer_celery_worker", "observer-backend", 280, 350, 120, "celery --app config worker --loglevel INFO --hostname observer@observer_celery_worker --concurrency 2 ", "observer@observer_celery_worker"},
+		{"observer_celery_beat", "observer-backend", 120, 150, 10, "celery --app config beat ", "/tmp/celerybeat-schedule 600"},
+		{"astrotiming_backend", "astrotiming-backend", 170, 220, 35, "gunicorn config.wsgi:application --bind 0.0.0.0:8020 --workers 1 ", "8020 api.astrotiming.com /health"},
+		{"astrotiming_celery_worker", "astrotiming-backend", 130, 170, 120, "celery --app config worker --loglevel INFO --hostname astrotiming@astrotiming_celery_worker --concurrency 2 ", "astrotiming@astrotiming_celery_worker"},
+		{"astrotiming_celery_beat", "astrotiming-backend", 100, 130, 10, "celery --app config beat ", "/tmp/celerybeat-schedule 600"},
+		{"asms_backend", "asms-backend", 270, 350, 35, "gunicorn config.wsgi:application --bind 0.0.0.0:8022 --workers 2 ", "8022 api.schools.alorig.com /health"},
+		{"asms_celery_worker", "asms-backend", 220, 280, 120, "celery --app config worker --loglevel INFO --hostname asms@asms_celery_worker --concurrency 2 ", "asms@asms_celery_worker"},
+		{"asms_celery_beat", "asms-backend", 110, 150, 10, "celery --app config beat ", "/tmp/celerybeat-schedule 600"},
+	} {
+		t.Run(want.name, func(t *testing.T) {
+			t.Parallel()
+			c := containers[want.name]
+			app, role, _ := strings.Cut(want.name, "_")
+			for key, value := range map[string]any{
+				"memoryReservation": want.steady, "memory": want.limit, "memorySwap": want.limit,
+				"destroyGraceSeconds": want.grace, "stopTimeout": want.grace,
+				"restart": "unless-stopped", "mustRun": false, "wait": true, "init": true, "networkMode": "bridge",
+				"networksAdvanced": []any{map[string]any{"name": "alorig_net"}},
+				"securityOpts":     []any{"no-new-privileges:true"},
+				"capabilities":     map[string]any{"adds": []any{}, "drops": []any{"ALL"}},
+				"logDriver":        "json-file", "logOpts": map[string]any{"max-size": "10m", "max-file": "3"},
+				"labels": []any{
+					map[string]any{"label": "alorig.fleet.app", "value": app},
+					map[string]any{"label": "alorig.fleet.stack", "value": "prod"},
+					map[string]any{"label": "com.docker.compose.project", "value": app},
+					map[string]any{"label": "com.docker.compose.service", "value": role},
+				},
+			} {
+				if !reflect.DeepEqual(c[key], value) {
+					t.Errorf("%s is %v, want %v", key, c[key], value)
+				}
+			}
+			for _, key := range []string{"ports", "volumes", "privileged", "user", "entrypoints"} {
+				if v, set := c[key]; set && fmt.Sprint(v) != "[]" {
+					t.Errorf("%s is %v; an app's container has none", key, v)
+				}
+			}
+			if image := c["image"].(string); !strings.HasPrefix(image, "registry.example.com/alorig/"+want.image+"@sha256:") {
+				t.Errorf("runs %s", image)
+			}
+			if got := words(c["command"]) + " "; !strings.HasPrefix(got, want.command) {
+				t.Errorf("command %q, want it to begin with %q", got, want.command)
+			}
+			health := c["healthcheck"].(map[string]any)
+			if got := words(health["tests"]); !strings.HasPrefix(got, "CMD ") || !strings.HasSuffix(got, " "+want.probe) {
+				t.Errorf("health check %q, want it to end with %q", got, want.probe)
+			}
+			if health["retries"] != 3.0 || health["startPeriod"] != "1m30s" {
+				t.Errorf("health check %v", health)
+			}
+		})
+	}
+}
+
+func words(v any) string {
+	var all []string
+	for _, e := range v.([]any) {
+		all = append(all, e.(string))
+	}
+	return strings.Join(all, " ")
+}
+
+// docs/contract.md promises these variables to every container.
+func TestEnvironmentContract(t *testing.T) {
+	t.Parallel()
+	l := fleet.Alorig()
+	settings, err := parseSettings(inUse(), Alorig(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rs, err := Alorig().rehearse("prod", settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hosts := map[string][2]string{ // allowed hosts, trusted origins
+		"psydge":      {"psydge.com,api.psydge.com,ws.psydge.com", "https://psydge.com,https://api.psydge.com,https://ws.psydge.com"},
+		"snapify":     {"snapify.pk,api.snapify.pk,app.snapify.pk,admin.snapify.pk", "https://snapify.pk,https://api.snapify.pk,https://app.snapify.pk,https://admin.snapify.pk"},
+		"sitebuilder": {"alorig.com,api.alorig.com,cms.alorig.com,.sites.alorig.com", "https://alorig.com,https://api.alorig.com,https://cms.alorig.com,https://*.sites.alorig.com"},
+		"observer":    {"observeros.app,api.observeros.app", "https://observeros.app,https://api.observeros.app"},
+		"astrotiming": {"astrotiming.com,api.astrotiming.com", "https://astrotiming.com,https://api.astrotiming.com"},
+		"asms":        {"schools.alorig.com,api.schools.alorig.com", "https://schools.alorig.com,https://api.schools.alorig.com"},
+	}
+	for _, r := range rs {
+		if r.Type != rules.TypeContainer {
+			continue
+		}
+		name, _ := rules.Read[string](r.Props, "name")
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x := fleet.NewIndex(l)
+			c, ok := x.ContainerNamed(name)
+			if !ok {
+				t.Fatal("not in the ledger")
+			}
+			specs := Defined()[c.App.Name]
+			spec := specs[slices.IndexFunc(specs, func(s components.WorkloadSpec) bool { return s.Role == c.Role })]
+			env, secret := map[string]string{}, map[string]bool{}
+			envs, _ := rules.Read[property.Array](r.Props, "envs")
+			var order []string
+			for _, e := range envs.All {
+				key, value, _ := strings.Cut(e.AsString(), "=")
+				env[key], secret[key] = value, e.Secret()
+				order = append(order, key)
+			}
+			if !slices.IsSorted(order) || len(env) != len(order) {
+				t.Errorf("not sorted, or a variable twice: %v", order)
+			}
+
+			want := map[string]string{
+				"ALORIG_APP": c.App.Name, "REDIS_KEY_PREFIX": c.App.KeyPrefix,
+				"CELERY_BROKER_KEY_PREFIX": c.App.KeyPrefix, "CELERY_RESULT_KEY_PREFIX": c.App.KeyPrefix,
+				"DJANGO_CACHE_KEY_PREFIX": c.App.KeyPrefix, "CHANNELS_REDIS_PREFIX": c.App.KeyPrefix,
+			}
+			if c.Port != 0 {
+				want["PORT"] = strconv.Itoa(c.Port)
+			}
+			if c.Role == fleet.Payload {
+				maps.Copy(want, map[string]string{
+					"HOSTNAME": "0.0.0.0", "NODE_ENV": "production", "NODE_OPTIONS": "--max-old-space-size=400",
+					"DATABASE_POOL_MAX": "3", "PAYLOAD_PUBLIC_SERVER_URL": "https://cms.alorig.com",
+				})
+			} else {
+				want["DJANGO_ALLOWED_HOSTS"], want["DJANGO_CSRF_TRUSTED_ORIGINS"] = hosts[c.App.Name][0], hosts[c.App.Name][1]
+				if c.App.Name == "sitebuilder" { // the only app below a path
+					want["FORCE_SCRIPT_NAME"] = "/builder"
+				}
+			}
+			if c.Role == fleet.Channels {
+				want["ASGI_THREADS"] = "2"
+			}
+			for key, value := range want {
+				if env[key] != value || secret[key] {
+					t.Errorf("%s=%q, secret %v; want %q in the open", key, env[key], secret[key], value)
+				}
+			}
+
+			wantSecret := append([]string{"DATABASE_URL", "REDIS_URL"}, spec.Secrets...)
+			for _, key := range wantSecret {
+				if !secret[key] || env[key] == "" {
+					t.Errorf("%s is not there as a secret", key)
+				}
+			}
+			for _, key := range spec.Secrets {
+				if env[key] != "c4n4ry-"+c.App.Name+"-"+key {
+					t.Errorf("%s is %q", key, env[key])
+				}
+			}
+			if len(env) != len(want)+len(wantSecret) {
+				t.Errorf("variables %v, want %v and %v", order, slices.Sorted(maps.Keys(want)), wantSecret)
+			}
+
+			d, _ := c.App.Database(c.Database)
+			passwordKey := components.DatabasePasswordKey(c.App, d)
+			sameURL(t, env["DATABASE_URL"], "postgres", d.Role, "c4n4ry-"+c.App.Name+"-"+passwordKey, "alorig_postgres:5432", "/"+c.Database)
+			sameURL(t, env["REDIS_URL"], "redis", c.App.Name, "c4n4ry-"+c.App.Name+"-REDIS_PASSWORD", "alorig_redis:6379", "/"+strconv.Itoa(c.App.RedisDB))
+		})
+	}
+}
+
+func sameURL(t *testing.T, text, scheme, user, password, host, path string) {
+	t.Helper()
+	u, err := url.Parse(text)
+	if err != nil {
+		t.Error("not a URL")
+		return
+	}
+	if got, _ := u.User.Password(); u.Scheme != scheme || u.User.Username() != user || got != password || u.Host != host || u.Path != path {
+		t.Errorf("%s, want %s://%s:%s@%s%s", text, scheme, user, password, host, path)
+	}
+}
+
+// A password may hold anything; what it is made into must be read back the same.
+func TestPasswordsSurviveTheirURL(t *testing.T) {
+	t.Parallel()
+	const awkward = `p@ss:w/rd?#[x] %20+"'$\`
+	secrets := map[string]map[string]string{}
+	if err := json.Unmarshal([]byte(inUse().values["secrets"]), &secrets); err != nil {
+		t.Fatal(err)
+	}
+	secrets["psydge"]["DATABASE_PASSWORD"], secrets["psydge"]["REDIS_PASSWORD"] = awkward, awkward
+	settings, err := parseSettings(inUse().with("secrets", asJSON(secrets)), Alorig(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rs, err := Alorig().rehearse("prod", settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := words(named(rs, rules.TypeContainer)["psydge_backend"]["envs"])
+	for _, key := range []string{"DATABASE_URL", "REDIS_URL"} {
+		_, after, _ := strings.Cut(env, key+"=")
+		text, _, _ := strings.Cut(after, " ")
+		u, err := url.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := u.User.Password(); got != awkward {
+			t.Errorf("%s carries the password %q, want %q", key, got, awkward)
+		}
+	}
+	for _, f := range judge(rs) {
+		t.Errorf("[%s] %s", f.Rule, f)
+	}
+}
+
+func TestRecords(t *testing.T) {
+	t.Parallel()
+	config := production(t)
+	zones := map[string]string{}
+	if err := json.Unmarshal([]byte(config["alorig:zones"]), &zones); err != nil {
+		t.Fatal(err)
+	}
+	records := named(record(t, Alorig(), config), rules.TypeRecord)
+	// The free certificate covers one level; what lies deeper is served by Caddy's own.
+	dnsOnly := []string{"*.sites.alorig.com", "api.schools.alorig.com"}
+	for _, a := range seedApps {
+		for _, host := range a.hosts {
+			labels := strings.Split(host, ".")
+			want := map[string]any{
+				"name": host, "type": "A", "content": "203.0.113.10", "comment": "alorig fleet: " + a.name,
+				"zoneId": zones[strings.Join(labels[len(labels)-2:], ".")], "proxied": true, "ttl": 1.0,
+			}
+			if slices.Contains(dnsOnly, host) {
+				want["proxied"], want["ttl"] = false, 300.0
+			}
+			if !reflect.DeepEqual(records[host], want) {
+				t.Errorf("%s: %v, want %v", host, records[host], want)
+			}
+		}
+	}
+}
+
+// engine stands in for Pulumi's engine: it notes what is registered and on what each
+// resource waits.
+type engine struct {
+	mu    sync.Mutex
+	waits map[string][]string // type::name to those of what it waits for
+}
+
+func (e *engine) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if args.RegisterRPC != nil {
+		var waits []string
+		for _, urn := range args.RegisterRPC.GetDependencies() {
+			u := resource.URN(urn)
+			waits = append(waits, string(u.Type())+"::"+u.Name())
+		}
+		e.waits[args.TypeToken+"::"+args.Name] = waits
+	}
+	return args.Name + "-id", args.Inputs, nil
+}
+
+func (e *engine) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) { return args.Args, nil }
+
+// update runs a program as an update, or as a preview, of the configuration.
+func update(program pulumi.RunFunc, c stored, preview bool) (*engine, error) {
+	e := &engine{waits: map[string][]string{}}
+	err := pulumi.RunErr(program, pulumi.WithMocks(Project, "prod", e), func(info *pulumi.RunInfo) {
+		info.DryRun = preview
+		info.Config, info.ConfigSecretKeys = map[string]string{}, nil
+		for key, value := range c.values {
+			info.Config[Project+":"+key] = value
+			if c.secret[key] {
+				info.ConfigSecretKeys = append(info.ConfigSecretKeys, Project+":"+key)
+			}
+		}
+	})
+	return e, err
+}
+
+// before reports everything that must be done before the resource is begun.
+func (e *engine) before(name string) map[string]bool {
+	seen := map[string]bool{}
+	var visit func(string)
+	visit = func(n string) {
+		for _, w := range e.waits[n] {
+			if !seen[w] {
+				seen[w] = true
+				visit(w)
+			}
+		}
+	}
+	visit(name)
+	return seen
+}
+
+// One app at a time (§2): an app's containers start when every container of the app
+// before it is healthy and its routes are served, and not earlier than their stores.
+func TestRolloutWaitsForEachApp(t *testing.T) {
+	t.Parallel()
+	e, err := update(Program, inUse(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := func(name string) string { return rules.TypeRemoteCommand + "::" + name }
+	var earlier []string // every container of the apps before
+	previous := ""
+	for _, a := range seedApps {
+		var own []string
+		for _, role := range a.roles {
+			own = append(own, rules.TypeContainer+"::"+fleet.Logical(a.name, role))
+		}
+		for _, c := range own {
+			first := e.before(c)
+			needed := append([]string{command("platform-check"), command(a.name + "-redis-user")}, earlier...)
+			for _, db := range a.databases {
+				needed = append(needed, rules.TypeGrant+"::"+fleet.Logical(a.name, "revoke-public", db))
+			}
+			if a.extensions > 0 {
+				needed = append(needed, rules.TypeExtension+"::snapify-extension-pg-trgm")
+			}
+			if previous != "" {
+				needed = append(needed, command(previous+"-healthy"), command(previous+"-site"))
+				if !slices.Contains(e.waits[c], command(previous+"-healthy")) {
+					t.Errorf("%s does not wait for the gate of %s itself", c, previous)
+				}
+			}
+			for _, n := range needed {
+				if _, declared := e.waits[n]; !declared {
+					t.Fatalf("nothing is called %s", n)
+				}
+				if !first[n] {
+					t.Errorf("%s does not wait for %s", c, n)
+				}
+			}
+			pulled := slices.ContainsFunc(e.waits[c], func(w string) bool { return strings.HasPrefix(w, rules.TypeRemoteImage+"::"+a.name) })
+			if !pulled {
+				t.Errorf("%s does not wait for its image", c)
+			}
+			for other := range first {
+				if other == c || strings.HasPrefix(other, rules.TypeContainer+"::"+a.name+"-") {
+					t.Errorf("%s waits for %s of its own app", c, other)
+				}
+			}
+		}
+		for _, last := range []string{command(a.name + "-site"), command(a.name + "-healthy")} {
+			for _, c := range own {
+				if !e.before(last)[c] {
+					t.Errorf("%s does not wait for %s", last, c)
+				}
+			}
+		}
+		earlier = append(earlier, own...)
+		previous = a.name
+	}
+	// Nothing of a later app may hold an earlier one.
+	if e.before(rules.TypeContainer + "::psydge-backend")[command("snapify-redis-user")] {
+		t.Error("Psydge waits for Snapify")
+	}
+}
+
+func TestProgramRegistersWhatWasRehearsed(t *testing.T) {
+	t.Parallel()
+	for _, preview := range []bool{true, false} {
+		e, err := update(Program, inUse(), preview)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rehearsed := record(t, Alorig(), production(t))
+		if len(e.waits) != len(rehearsed) {
+			t.Errorf("preview %v: %d resources, the rehearsal has %d", preview, len(e.waits), len(rehearsed))
+		}
+		for _, r := range rehearsed {
+			if _, registered := e.waits[r.Type+"::"+r.Name]; !registered {
+				t.Errorf("preview %v: %s is not registered", preview, r.URN)
+			}
+		}
+	}
+}
+
+// documented is the committed Pulumi.prod.yaml as a whole, with all its secrets set.
+func documented(t *testing.T) stored {
+	t.Helper()
+	c := inUse()
+	for key, value := range production(t) {
+		c = c.with(strings.TrimPrefix(key, Project+":"), value)
+	}
+	return c
+}
+
+func TestDocumentationValuesReachNoServer(t *testing.T) {
+	t.Parallel()
+	e, err := update(Program, documented(t), false)
+	if err == nil {
+		t.Fatal("the documentation values were accepted by an update")
+	}
+	if len(e.waits) != 0 {
+		t.Errorf("%d resources were registered all the same", len(e.waits))
+	}
+	for _, want := range []string{
+		"15 settings must be set",
+		`alorig:serverAddress is still the documentation value "203.0.113.10"`,
+		"alorig:ssh.hostKey is still the documentation value",
+		`alorig:zones["alorig.com"]`, `alorig:zones["astrotiming.com"]`, `alorig:zones["observeros.app"]`, `alorig:zones["psydge.com"]`, `alorig:zones["snapify.pk"]`,
+		`alorig:images["asms-backend"]`, `alorig:images["astrotiming-backend"]`, `alorig:images["observer-backend"]`, `alorig:images["psydge-backend"]`,
+		`alorig:images["sitebuilder-backend"]`, `alorig:images["sitebuilder-payload"]`, `alorig:images["snapify-backend"]`,
+		"alorig:adminCidrs[0] is still the documentation value",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the refusal does not say %q: %v", want, err)
+		}
+	}
+
+	// They preview: that is what they are for.
+	if e, err := update(Program, documented(t), true); err != nil || len(e.waits) == 0 {
+		t.Errorf("a preview of the documentation values: %d resources, %v", len(e.waits), err)
+	}
+}
+
+func TestNothingIsRegisteredBeforeSettingsAreComplete(t *testing.T) {
+	t.Parallel()
+	for _, preview := range []bool{true, false} {
+		e, err := update(Program, stored{}, preview)
+		if err == nil || !strings.Contains(err.Error(), "settings must be set or corrected") {
+			t.Errorf("preview %v: %v", preview, err)
+		}
+		if len(e.waits) != 0 {
+			t.Errorf("preview %v: %d resources were registered", preview, len(e.waits))
+		}
+	}
+}
+
+// A bare `pulumi up` runs without the policy pack; the program refuses by itself what a
+// mandatory rule refuses, before the first registration.
+func TestTheGuardRefusesBeforeAnythingIsRegistered(t *testing.T) {
+	t.Parallel()
+	spec := func(f Fleet, app string, change func(s *components.WorkloadSpec)) Fleet {
+		f.Workloads = maps.Clone(f.Workloads)
+		f.Workloads[app] = slices.Clone(f.Workloads[app])
+		change(&f.Workloads[app][0])
+		return f
+	}
+	for _, tt := range []struct {
+		name string
+		of   func(f Fleet) Fleet
+		says []string
+	}{
+		{"a credential in the open", func(f Fleet) Fleet {
+			return spec(f, "asms", func(s *components.WorkloadSpec) {
+				s.Environment = map[string]string{"SENDGRID_API_KEY": "c4n4ry-open"}
+			})
+		}, []string{"1 findings refuse this update; nothing was changed", "- [secret-handling] asms_backend", "SENDGRID_API_KEY", "docs/policies.md"}},
+		{"a Redis database of another", func(f Fleet) Fleet { f.Ledger.Apps[0].RedisDB = 0; return f }, []string{"- [redis-allocation] psydge", "which igny8 has"}},
+		{"a port of another", func(f Fleet) Fleet {
+			f.Ledger.Apps[5].Containers[0].Port, f.Ledger.Apps[5].Routes[1].Port = 8012, 8012
+			return f
+		}, []string{"- [port-allocation] asms_backend", "psydge_backend"}},
+		{"a fleet above the trigger", func(f Fleet) Fleet {
+			f.Ledger.Reserved[1].Memory = fleet.Memory{Steady: 4000, Limit: 4000}
+			return f
+		}, []string{"- [fleet-memory-budget]", "13 GB", "- [host-memory-ceiling]"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			broken := tt.of(Alorig())
+			e, err := update(broken.program, inUse(), false)
+			if err == nil {
+				t.Fatal("not refused")
+			}
+			if len(e.waits) != 0 {
+				t.Errorf("%d resources were registered", len(e.waits))
+			}
+			for _, want := range tt.says {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("does not say %q: %v", want, err)
+				}
+			}
+			if strings.Contains(err.Error(), "c4n4ry") {
+				t.Errorf("shows a secret: %v", err)
+			}
+			// A preview shows the whole plan; there the pack speaks.
+			if e, err := update(broken.program, inUse(), true); err != nil || len(e.waits) == 0 {
+				t.Errorf("preview: %d resources, %v", len(e.waits), err)
+			}
+		})
+	}
+
+	// Advice refuses nothing.
+	byTag := strings.ReplaceAll(inUse().values["images"], "@sha256:"+strings.Repeat("ab", 32), ":latest")
+	if _, err := update(Program, inUse().with("images", byTag), false); err != nil {
+		t.Errorf("an advisory rule refused: %v", err)
+	}
+}
+
+func TestOfflinePreviewOnlyPreviews(t *testing.T) {
+	t.Parallel()
+	noSecrets := documented(t).without(append([]string{"secrets"}, secretKeys...)...)
+	e, err := update(OfflinePreview, inUse(), false)
+	if err == nil || !strings.Contains(err.Error(), "pulumi up") || len(e.waits) != 0 {
+		t.Errorf("an update with placeholders: %d resources, %v", len(e.waits), err)
+	}
+	e, err = update(OfflinePreview, noSecrets, true)
+	if err != nil || len(e.waits) == 0 {
+		t.Errorf("a preview without secrets: %d resources, %v", len(e.waits), err)
+	}
+	if _, err := update(Program, noSecrets, true); err == nil {
+		t.Error("the real program accepts missing secrets")
+	}
+}
+
+func TestDeclareNamesTheFileThatIsMissing(t *testing.T) {
+	t.Parallel()
+	f := Alorig()
+	settings := settingsOf(t, f, production(t))
+	f.Workloads = maps.Clone(f.Workloads)
+	delete(f.Workloads, "observer")
+	if _, err := f.rehearse("prod", settings); err == nil || !strings.Contains(err.Error(), "stacks/observer.go") {
+		t.Errorf("an app without workloads: %v", err)
+	}
+	settings.Rollout = "shop"
+	if _, err := Alorig().rehearse("prod", settings); err == nil || !strings.Contains(err.Error(), `"shop" is no app of the ledger`) {
+		t.Errorf("a rollout to no app: %v", err)
+	}
+}
+
+// A secret of the configuration is marked secret wherever it goes, and nothing that is
+// printed shows it.
+func TestSecretsStaySecret(t *testing.T) {
+	t.Parallel()
+	keyLine := strings.Split(keys().private, "\n")[2]
+	canaries := []string{"c4n4ry", keyLine, hex.EncodeToString([]byte("c4n4ry"))}
+	for name, c := range map[string]stored{
+		"existing": inUse(),
+		"managed": inUse().with("platform", "managed").with("images", with(newServer(t), "x", "")[Project+":images"]).
+			with("registry", `{"address":"ghcr.io","username":"alorig"}`).with("registryPassword", "c4n4ry-registry"),
+		"local": inUse().with("engine", "local"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c.secret = maps.Clone(c.secret)
+			c.secret["registryPassword"] = true
+			settings, err := parseSettings(c, Alorig(), false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rs, err := Alorig().rehearse("prod", settings)
+			if err != nil {
+				t.Fatal(err)
+			}
+			kept := 0
+			for _, r := range rs {
+				kept += leaks(t, r.URN, property.New(r.Props), canaries)
+			}
+			if kept < 100 {
+				t.Errorf("only %d properties hold a planted secret", kept)
+			}
+			for _, f := range judge(rs) {
+				t.Errorf("[%s] %s", f.Rule, f)
+			}
+
+			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%T", "%5.2f"} {
+				for _, printed := range []string{
+					fmt.Sprintf(verb, settings), fmt.Sprintf(verb, settings.SSH), fmt.Sprintf(verb, settings.Registry),
+					fmt.Sprintf(verb, settings.Postgres), fmt.Sprintf(verb, settings.Secrets), fmt.Sprintf(verb, &settings.RedisPassword),
+				} {
+					for _, canary := range canaries {
+						if strings.Contains(printed, canary) {
+							t.Errorf("%s shows a secret", verb)
+						}
+					}
+				}
+			}
+			encoded, err := json.Marshal(settings)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text := string(encoded); strings.Contains(text, "c4n4ry") || !strings.Contains(text, stars) {
+				t.Error("JSON shows a secret, or no stars")
+			}
+			if settings.RedisPassword.String() != stars {
+				t.Error("String shows a secret")
+			}
+		})
+	}
+}
+
+// leaks reports every text below v that holds a canary and is not marked secret, and
+// returns how many are.
+func leaks(t *testing.T, path string, v property.Value, canaries []string) (kept int) {
+	t.Helper()
+	if v.Secret() {
+		text := fmt.Sprint(plainOf(v))
+		if slices.ContainsFunc(canaries, func(c string) bool { return strings.Contains(text, c) }) {
+			return 1
+		}
+		return 0
+	}
+	switch {
+	case v.IsString():
+		for _, c := range canaries {
+			if strings.Contains(v.AsString(), c) {
+				t.Errorf("%s holds a secret in the open", path)
+			}
+		}
+	case v.IsArray():
+		for i, e := range v.AsArray().All {
+			kept += leaks(t, fmt.Sprintf("%s[%d]", path, i), e, canaries)
+		}
+	case v.IsMap():
+		for k, e := range v.AsMap().All {
+			kept += leaks(t, path+"."+k, e, canaries)
+		}
+	}
+	return kept
+}
