@@ -60,9 +60,11 @@ func WorkerNode(app string) string { return app + "@" + ContainerName(app, Worke
 // Logical is the logical name of a resource that belongs to an app: the app's name
 // and the parts that tell it from its siblings, joined by dashes.
 func Logical(app string, parts ...string) string {
-	name := strings.Join(append([]string{app}, parts...), "-")
-	return strings.NewReplacer("_", "-", "*", "wildcard", "/", "-").Replace(name)
+	return logicalLetters.Replace(strings.Join(append([]string{app}, parts...), "-"))
 }
+
+// Built once: a replacer's table is larger than all the names it is used for.
+var logicalLetters = strings.NewReplacer("_", "-", "*", "wildcard", "/", "-")
 
 // SiteFile is the name of an app's Caddy site file.
 func SiteFile(app string) string { return app + ".caddy" }
