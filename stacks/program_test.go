@@ -741,7 +741,7 @@ func TestTheGuardRefusesBeforeAnythingIsRegistered(t *testing.T) {
 			return spec(f, "asms", func(s *components.WorkloadSpec) {
 				s.Environment = map[string]string{"SENDGRID_API_KEY": "c4n4ry-open"}
 			})
-		}, []string{"1 findings refuse this update; nothing was changed", "- [secret-handling] asms_backend", "SENDGRID_API_KEY", "docs/policies.md"}},
+		}, []string{"1 finding refuses this update; nothing was changed", "- [secret-handling] asms_backend", "SENDGRID_API_KEY", "docs/policies.md"}},
 		{"a Redis database of another", func(f Fleet) Fleet { f.Ledger.Apps[0].RedisDB = 0; return f }, []string{"- [redis-allocation] psydge", "which igny8 has"}},
 		{"a port of another", func(f Fleet) Fleet {
 			f.Ledger.Apps[5].Containers[0].Port, f.Ledger.Apps[5].Routes[1].Port = 8012, 8012

@@ -52,7 +52,11 @@ func guard(stack string, f Fleet, settings Settings) error {
 	for _, r := range refusals {
 		lines = append(lines, "- ["+r.Rule+"] "+r.String())
 	}
-	return fmt.Errorf("%d findings refuse this update; nothing was changed (docs/policies.md explains each rule):\n%s", len(refusals), strings.Join(lines, "\n"))
+	say := fmt.Sprintf("%d findings refuse", len(refusals))
+	if len(refusals) == 1 {
+		say = "1 finding refuses"
+	}
+	return fmt.Errorf("%s this update; nothing was changed (docs/policies.md explains each rule):\n%s", say, strings.Join(lines, "\n"))
 }
 
 // CheckSettings reports what is missing or malformed in a plain configuration, as a

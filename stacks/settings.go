@@ -362,9 +362,15 @@ func (p *parser) zones(needed []string) map[string]string {
 			p.bad(fmt.Sprintf("zones[%q]", domain), "is not set", accepts, "ZONE_ID", false)
 		}
 	}
+	first := map[string]string{} // domains by id
 	for _, domain := range slices.Sorted(maps.Keys(zones)) {
-		if !zonePattern.MatchString(zones[domain]) {
-			p.bad(fmt.Sprintf("zones[%q]", domain), fmt.Sprintf("is %q", zones[domain]), accepts, "ZONE_ID", false)
+		id := zones[domain]
+		if !zonePattern.MatchString(id) {
+			p.bad(fmt.Sprintf("zones[%q]", domain), fmt.Sprintf("is %q", id), accepts, "ZONE_ID", false)
+		} else if first[id] != "" {
+			p.bad(fmt.Sprintf("zones[%q]", domain), fmt.Sprintf("is %q, the id of %s", id, first[id]), accepts, "ZONE_ID", false)
+		} else {
+			first[id] = domain
 		}
 	}
 	return only(zones, needed)

@@ -284,6 +284,7 @@ func TestWrongSettings(t *testing.T) {
 		{"zone id in capitals", "zones", `{"psydge.com":"9F8E7D6C5B4A3928A1B2C3D4E5F60718"}`, `zones["psydge.com"]`, "32 hexadecimal digits", ""},
 		{"zone id as a number", "zones", `{"psydge.com":12345678901234567890123456789012}`, `zones["psydge.com"]`, "cannot be read", ""},
 		{"name for a zone id", "zones", `{"psydge.com":"psydge.com"}`, `zones["psydge.com"]`, `is "psydge.com"`, ""},
+		{"zone id of another domain", "zones", `{"a.com":"9f8e7d6c5b4a3928a1b2c3d4e5f60718","psydge.com":"9f8e7d6c5b4a3928a1b2c3d4e5f60718"}`, `zones["psydge.com"]`, "the id of a.com", ""},
 		{"no Cloudflare token", "cloudflareApiToken", unset, "", "is not set", "--secret 'alorig:cloudflareApiToken'"},
 		{"URL for a host", "cloudflareApiHostname", "https://localhost", "", "a host name", ""},
 

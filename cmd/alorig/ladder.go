@@ -11,9 +11,9 @@ import (
 
 // writeLadder draws the RAM ladder: one bar per step, steady state inside the peak of
 // the hard limits, with the trigger and the server as lines across.
-func writeLadder(w io.Writer, l fleet.Ledger) error {
+func writeLadder(w io.Writer, l fleet.Ledger) {
 	const (
-		width, left, right  = 860, 230, 40
+		width, left, right  = 860, 230, 60
 		top, step, bar      = 74, 46, 26
 		axis                = 34
 		steady, peak, added = "#2f6fb0", "#c9dbee", "#1b4675"
@@ -22,8 +22,7 @@ func writeLadder(w io.Writer, l fleet.Ledger) error {
 	height := top + len(rungs)*step + axis
 	x := func(m fleet.MiB) int { return left + int(m)*(width-left-right)/int(l.Server.Memory) }
 
-	out := &failing{w: w}
-	canvas := svg.New(out)
+	canvas := svg.New(w)
 	canvas.Start(width, height, fmt.Sprintf(`viewBox="0 0 %d %d" font-family="system-ui, sans-serif" role="img"`, width, height))
 	canvas.Title("Memory of the server after each app")
 	canvas.Rect(0, 0, width, height, "fill:#ffffff")
@@ -34,7 +33,7 @@ func writeLadder(w io.Writer, l fleet.Ledger) error {
 	} {
 		canvas.Rect(legend, 38, 12, 12, "fill:"+item.color)
 		canvas.Text(legend+18, 48, item.text, "font-size:12px;fill:#444")
-		legend += 42 + 7*len(item.text)
+		legend += 46 + 6*len(item.text)
 	}
 	for i, r := range rungs {
 		y := top + i*step
@@ -45,33 +44,19 @@ func writeLadder(w io.Writer, l fleet.Ledger) error {
 			canvas.Rect(x(r.Steady-r.Added), y, x(r.Steady)-x(r.Steady-r.Added), bar, "fill:"+added)
 		}
 		canvas.Text(left+8, y+18, r.Steady.String(), "font-size:13px;fill:#ffffff;font-weight:600")
-		canvas.Text(x(r.Peak)+6, y+18, r.Peak.String(), "font-size:12px;fill:#444")
+		// Behind the bar it would run into the lines of the trigger and the server.
+		canvas.Text(x(r.Steady)+8, y+18, r.Peak.String(), "font-size:13px;fill:#1b4675")
 	}
 	bottom := top + len(rungs)*step - (step - bar) + 8
 	for _, line := range []struct {
-		at    fleet.MiB
-		color string
-		text  string
+		at                  fleet.MiB
+		color, anchor, text string
 	}{
-		{l.Server.UpgradeTrigger, "#b06a00", "upgrade trigger " + l.Server.UpgradeTrigger.String()},
-		{l.Server.Memory, "#b02a2a", "server " + l.Server.Memory.String()},
+		{l.Server.UpgradeTrigger, "#b06a00", "end", "upgrade trigger of the steady state " + l.Server.UpgradeTrigger.String()},
+		{l.Server.Memory, "#b02a2a", "middle", "server " + l.Server.Memory.String()},
 	} {
 		canvas.Line(x(line.at), top-8, x(line.at), bottom, "stroke-width:2;stroke-dasharray:5 4;stroke:"+line.color)
-		canvas.Text(x(line.at), bottom+18, line.text, "font-size:12px;text-anchor:middle;fill:"+line.color)
+		canvas.Text(x(line.at), bottom+18, line.text, "font-size:12px;text-anchor:"+line.anchor+";fill:"+line.color)
 	}
 	canvas.End()
-	return out.err
-}
-
-// failing keeps the first write error: the canvas has no way to report one.
-type failing struct {
-	w   io.Writer
-	err error
-}
-
-func (f *failing) Write(p []byte) (int, error) {
-	if f.err == nil {
-		_, f.err = f.w.Write(p)
-	}
-	return len(p), nil
 }

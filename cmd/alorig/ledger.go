@@ -12,6 +12,9 @@ import (
 	"github.com/alorig/fleet/internal/fleet"
 )
 
+//go:generate sh -ec "go run . ledger --format markdown >../../docs/ledger.md"
+//go:generate sh -ec "go run . ledger --format svg >../../docs/ladder.svg"
+
 func ledgerCommand() *cobra.Command {
 	var format string
 	var asJSON bool
@@ -44,7 +47,8 @@ func writeLedger(w io.Writer, l fleet.Ledger, format string) error {
 			Ladder []fleet.Rung `json:"ladder"`
 		}{l, l.Totals(), l.Ladder()})
 	case "svg":
-		return writeLadder(w, l)
+		writeLadder(w, l)
+		return nil
 	case "table":
 		for _, t := range tables(l) {
 			fmt.Fprintf(w, "%s\n", strings.ToUpper(t.title))

@@ -59,15 +59,30 @@ fault and there is no verdict.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		// A misspelt command must not look like success.
-		Args: cobra.NoArgs,
+		Args: func(root *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			hint := "alorig --help lists the commands"
+			if near := root.SuggestionsFor(args[0]); len(near) > 0 {
+				hint = "did you mean alorig " + near[0] + "?"
+			}
+			return fmt.Errorf("there is no command %q; %s", args[0], hint)
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(checkCommand(), previewCommand(), ledgerCommand(), setupCommand())
 	root.SetArgs(args)
-	root.SetOut(stdout)
+	root.SuggestionsMinimumDistance = 2
+	out := &printer{w: stdout}
+	root.SetOut(out)
 	root.SetErr(stderr)
-	switch err := root.ExecuteContext(ctx); {
+	err := root.ExecuteContext(ctx)
+	if err == nil && out.err != nil {
+		err = fmt.Errorf("printing the answer: %w", out.err)
+	}
+	switch {
 	case err == nil:
 		return exitClean
 	case errors.Is(err, errRefused):
@@ -76,4 +91,18 @@ fault and there is no verdict.`,
 		fmt.Fprintf(stderr, "%s %v\n", color.RedString("alorig:"), err)
 		return exitFault
 	}
+}
+
+// printer keeps the first error of what is printed: whoever prints need not look, and a
+// verdict that reached nobody is no success.
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+func (p *printer) Write(text []byte) (int, error) {
+	if p.err == nil {
+		_, p.err = p.w.Write(text)
+	}
+	return len(text), nil
 }

@@ -38,6 +38,9 @@ func (t *target) load(f stacks.Fleet) (stacks.PlainConfig, error) {
 	if !slices.Contains(names, rollout) {
 		return nil, fmt.Errorf("--rollout %q is no app of the ledger; accepted: %s", rollout, strings.Join(names, ", "))
 	}
+	if strings.ContainsAny(t.stack, `/\`) || t.stack == "" {
+		return nil, fmt.Errorf("--stack %q names no stack; it is the STACK of Pulumi.STACK.yaml", t.stack)
+	}
 	if t.directory == "" {
 		directory, err := pinned.Repository()
 		if err != nil {
