@@ -132,9 +132,9 @@ func (p Preview) run(ctx context.Context, stack auto.Stack, pack string) (Result
 		}
 	}()
 	var said bytes.Buffer
-	output := io.Writer(&said)
+	output := &oneAtATime{w: &said}
 	if p.Output != nil {
-		output = io.MultiWriter(p.Output, &said)
+		output.w = io.MultiWriter(p.Output, &said)
 	}
 	options := []optpreview.Option{
 		optpreview.EventStreams(stream), optpreview.Color(map[bool]string{true: "always", false: "never"}[p.Color]),
@@ -162,6 +162,19 @@ func (p Preview) run(ctx context.Context, stack auto.Stack, pack string) (Result
 	default:
 		return result, fmt.Errorf("the engine gave no verdict: %s", plain(said.String()))
 	}
+}
+
+// oneAtATime takes what the engine prints on standard output and on standard error,
+// which two goroutines copy.
+type oneAtATime struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (o *oneAtATime) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.w.Write(p)
 }
 
 // eventGrace is how long events may trail behind the engine's exit.
