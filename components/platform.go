@@ -182,10 +182,11 @@ func (p *Platform) create(ctx *pulumi.Context, args *PlatformArgs) error {
 }
 
 // Linux capabilities an official image needs to drop from root to its own user, and
-// Caddy to listen below 1024.
+// Caddy to listen below 1024. Without CAP_ a refresh reads another name back than was
+// set, and the next update replaces the container.
 var (
-	dropPrivileges = []string{"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}
-	bindLowPorts   = []string{"NET_BIND_SERVICE"}
+	dropPrivileges = []string{"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID"}
+	bindLowPorts   = []string{"CAP_NET_BIND_SERVICE"}
 )
 
 func (p *Platform) container(ctx *pulumi.Context, args *PlatformArgs, s fleet.Service, image string) (container, error) {
