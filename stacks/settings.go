@@ -365,11 +365,12 @@ func (p *parser) zones(needed []string) map[string]string {
 	first := map[string]string{} // domains by id
 	for _, domain := range slices.Sorted(maps.Keys(zones)) {
 		id := zones[domain]
-		if !zonePattern.MatchString(id) {
+		switch {
+		case !zonePattern.MatchString(id):
 			p.bad(fmt.Sprintf("zones[%q]", domain), fmt.Sprintf("is %q", id), accepts, "ZONE_ID", false)
-		} else if first[id] != "" {
+		case first[id] != "":
 			p.bad(fmt.Sprintf("zones[%q]", domain), fmt.Sprintf("is %q, the id of %s", id, first[id]), accepts, "ZONE_ID", false)
-		} else {
+		default:
 			first[id] = domain
 		}
 	}

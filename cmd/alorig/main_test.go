@@ -228,8 +228,12 @@ func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on 
 func TestAFailingWriteIsAFault(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		{"check", "--json", "--dir", "../.."}, {"check", "--dir", "../.."},
-		{"ledger"}, {"ledger", "--json"}, {"ledger", "--format", "svg"}, {"ledger", "--format", "markdown"},
+		{"check", "--json", "--dir", "../.."},
+		{"check", "--dir", "../.."},
+		{"ledger"},
+		{"ledger", "--json"},
+		{"ledger", "--format", "svg"},
+		{"ledger", "--format", "markdown"},
 	} {
 		var stderr bytes.Buffer
 		if code := run(t.Context(), args, full{}, &stderr); code != exitFault || !strings.Contains(stderr.String(), "no space left") {
