@@ -148,7 +148,7 @@ type CeleryBeat struct{}
 
 const (
 	beatSchedule = "/tmp/celerybeat-schedule"
-	beatOldest   = 10 * time.Minute
+	beatOldest   = 5 * time.Minute
 )
 
 func (CeleryBeat) command(place) []string {
@@ -159,7 +159,7 @@ func (CeleryBeat) command(place) []string {
 }
 func (CeleryBeat) probe(place) probe {
 	return probe{
-		test:     []string{"CMD", "python", "-c", beatProbe, beatSchedule, strconv.Itoa(int(beatOldest.Seconds()))},
+		test:     []string{"CMD", "python", "-c", beatProbe, strconv.Itoa(int(beatOldest.Seconds()))},
 		interval: 30 * time.Second, timeout: 10 * time.Second, startup: 90 * time.Second,
 	}
 }
