@@ -1,3 +1,4 @@
+// Package components holds the Pulumi components that turn ledger entries into resources.
 package components
 
 import (

@@ -80,6 +80,7 @@ func (g Gunicorn) command(at place) []string {
 		"--access-logfile", "-",
 	}
 }
+
 func (g Gunicorn) probe(at place) probe {
 	return httpHealth([]string{"python", "-c", httpProbe}, at)
 }
@@ -100,6 +101,7 @@ func (d Daphne) command(at place) []string {
 		"--application-close-timeout", "20", "config.asgi:application",
 	}
 }
+
 func (d Daphne) probe(at place) probe {
 	return httpHealth([]string{"python", "-c", httpProbe}, at)
 }
@@ -127,12 +129,14 @@ func (w CeleryWorker) command(at place) []string {
 		"--max-tasks-per-child", "500",
 	}
 }
+
 func (w CeleryWorker) probe(at place) probe {
 	return probe{
 		test:     []string{"CMD", "python", "-c", workerProbe, fleet.WorkerNode(at.app.Name)},
 		interval: 60 * time.Second, timeout: 20 * time.Second, startup: 90 * time.Second,
 	}
 }
+
 func (w CeleryWorker) grace() time.Duration {
 	if w.Longest == 0 {
 		return 2 * time.Minute
@@ -157,6 +161,7 @@ func (CeleryBeat) command(place) []string {
 		"--schedule", beatSchedule, "--pidfile=", "--max-interval", "60",
 	}
 }
+
 func (CeleryBeat) probe(place) probe {
 	return probe{
 		test:     []string{"CMD", "python", "-c", beatProbe, strconv.Itoa(int(beatOldest.Seconds()))},

@@ -7,7 +7,7 @@ import (
 )
 
 // RedisPasswordKey names the secret that holds the password of an app's Redis user.
-const RedisPasswordKey = "REDIS_PASSWORD" //nolint:gosec // a name, not a password
+const RedisPasswordKey = "REDIS_PASSWORD"
 
 // DatabasePasswordKey names the secret that holds the password of a database's role:
 // DATABASE_PASSWORD for the app's own, PAYLOAD_DATABASE_PASSWORD for app_payload.

@@ -133,7 +133,7 @@ func judgeSockets(r Resource, mayDocker bool, p *report) {
 			if problem := unreadable(at, state); problem != "" {
 				p.add(problem, says, "Give it in plain text.")
 			}
-			if opened := socketIn(source); opened != "" && !(mayDocker && path.Base(path.Clean(source)) == "docker.sock") {
+			if opened := socketIn(source); opened != "" && (!mayDocker || path.Base(path.Clean(source)) != "docker.sock") {
 				p.add("mounts "+source+", which holds "+opened, says, "Drop the mount.")
 			}
 		}

@@ -211,7 +211,8 @@ func (s *stack) addApp(host *declared, a fleet.App, zones object) {
 		envs := list{
 			secret{fmt.Sprintf("DATABASE_URL=postgres://%s:db%%40pw@alorig_postgres:5432/%s", roles[c.Database], c.Database)},
 			secret{fmt.Sprintf("REDIS_URL=redis://%s:redis%%40pw@alorig_redis:6379/%d", a.Name, a.RedisDB)},
-			secret{"SECRET_KEY=x9f8e7d6"}, "LANG=C.UTF-8",
+			secret{"SECRET_KEY=x9f8e7d6"},
+			"LANG=C.UTF-8",
 		}
 		for _, key := range fleet.KeyPrefixVariables {
 			envs = append(envs, key+"="+a.KeyPrefix)

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/policyx"
@@ -370,16 +369,9 @@ func TestAThousandApps(t *testing.T) {
 		t.Fatalf("the ledger of the test is unsound: %s", fs[0])
 	}
 	rs := compliant(t, l).resources()
-	f := NewFleet(l)
-	start := time.Now()
-	findings := Judge(f, rs)
-	t.Logf("%d resources judged in %s", len(rs), time.Since(start))
+	findings := Judge(NewFleet(l), rs)
 	for _, finding := range findings[:min(5, len(findings))] {
 		t.Errorf("[%s] %s", finding.Rule, finding)
-	}
-	// Anything quadratic takes minutes here.
-	if took := time.Since(start); took > 20*time.Second {
-		t.Errorf("judging took %s", took)
 	}
 }
 
