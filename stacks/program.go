@@ -157,8 +157,10 @@ func providers(ctx *pulumi.Context, s Settings) (map[string]pulumi.ProviderResou
 	p, err := postgresql.NewProvider(ctx, "postgresql", &postgresql.ProviderArgs{
 		Host: pulumi.String(s.Postgres.Host), Port: pulumi.Int(s.Postgres.Port),
 		Username: pulumi.String(s.Postgres.User), Password: s.Postgres.Password.output(),
-		// The connection ends on the server itself, or travels inside SSH.
-		Sslmode: pulumi.String("disable"), ConnectTimeout: pulumi.Int(15), MaxConnections: pulumi.Int(2),
+		// The connection ends on the server itself, or travels inside SSH. The provider's pool
+		// keeps its own size: with two connections, six roles at once waited for each other
+		// for ever.
+		Sslmode: pulumi.String("disable"), ConnectTimeout: pulumi.Int(15),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("configuring PostgreSQL: %w", err)
