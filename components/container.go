@@ -2,6 +2,7 @@ package components
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -21,6 +22,7 @@ type container struct {
 	entrypoint                  []string
 	env                         pulumi.StringArray
 	network                     pulumi.StringInput
+	address                     netip.Addr // fixed on the network; the zero value lets Docker choose
 	memory                      fleet.Memory
 	probe                       probe
 	grace                       time.Duration
@@ -56,16 +58,18 @@ func (c container) register(ctx *pulumi.Context, name string, opts ...pulumi.Res
 	for _, k := range keys {
 		labelArgs = append(labelArgs, docker.ContainerLabelArgs{Label: pulumi.String(k), Value: pulumi.String(labels[k])})
 	}
+	network := docker.ContainerNetworksAdvancedArgs{Name: c.network}
+	if c.address.IsValid() {
+		network.Ipv4Address = pulumi.StringPtr(c.address.String())
+	}
 	args := &docker.ContainerArgs{
-		Name:    pulumi.String(c.name),
-		Image:   pulumi.String(c.image),
-		Command: pulumi.ToStringArray(c.command),
-		Envs:    c.env,
-		Labels:  labelArgs,
-		NetworksAdvanced: docker.ContainerNetworksAdvancedArray{
-			docker.ContainerNetworksAdvancedArgs{Name: c.network},
-		},
-		NetworkMode: pulumi.String("bridge"), // the daemon's own default would show as a change
+		Name:             pulumi.String(c.name),
+		Image:            pulumi.String(c.image),
+		Command:          pulumi.ToStringArray(c.command),
+		Envs:             c.env,
+		Labels:           labelArgs,
+		NetworksAdvanced: docker.ContainerNetworksAdvancedArray{network},
+		NetworkMode:      pulumi.String("bridge"), // the daemon's own default would show as a change
 
 		Memory:            pulumi.Int(int(c.memory.Limit)),
 		MemoryReservation: pulumi.Int(int(c.memory.Steady)),

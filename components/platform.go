@@ -3,6 +3,7 @@ package components
 import (
 	_ "embed" // the scripts
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
@@ -32,7 +33,8 @@ type PlatformArgs struct {
 	PostgresPassword pulumi.StringOutput // of the superuser; a secret
 
 	// Only for Managed.
-	Images          map[string]string   // references by the kind's name: postgres, redis, caddy, portainer
+	Subnet          netip.Prefix        // of the network
+	Images          map[string]string   // references by the kind's name; see [Optional]
 	PostgresUser    string              // the superuser
 	CloudflareToken pulumi.StringOutput // for Caddy's DNS challenge; a secret
 	TLS             caddysite.TLS
@@ -97,6 +99,26 @@ func NewPlatform(ctx *pulumi.Context, name string, args *PlatformArgs, opts ...p
 	return platform, nil
 }
 
+// Optional tells whether a managed platform stands without a service, and so leaves out
+// the one for which it is given no image. No app needs Portainer, and Portainer can do
+// anything to the server: nobody should get it unasked.
+func Optional(k fleet.Kind) bool { return k == fleet.Portainer }
+
+// PostgresAddress is the one fixed address of a managed network. Nothing of PostgreSQL is
+// published, so whoever changes databases, from the server itself or by an SSH forward,
+// must know where it is before it exists.
+func PostgresAddress(subnet netip.Prefix) netip.Addr { return gateway(subnet).Next() }
+
+func gateway(subnet netip.Prefix) netip.Addr { return subnet.Masked().Addr().Next() }
+
+// ownAddresses is the upper half of the subnet, from which Docker gives addresses: left
+// to the whole of it, the first container to start would take PostgreSQL's.
+func ownAddresses(subnet netip.Prefix) netip.Prefix {
+	address := subnet.Masked().Addr().As4()
+	address[subnet.Bits()/8] |= 0x80 >> (subnet.Bits() % 8)
+	return netip.PrefixFrom(netip.AddrFrom4(address), subnet.Bits()+1)
+}
+
 func (p *Platform) service(k fleet.Kind) fleet.Service { return p.services[k] }
 
 // lookUp finds the network and proves that the services of Phase 0 are what the apps
@@ -122,6 +144,12 @@ func (p *Platform) create(ctx *pulumi.Context, args *PlatformArgs) error {
 	within := pulumi.Parent(p)
 	network, err := docker.NewNetwork(ctx, "network", &docker.NetworkArgs{
 		Name: pulumi.String(args.Ledger.Server.Network), Driver: pulumi.String("bridge"),
+		IpamConfigs: docker.NetworkIpamConfigArray{docker.NetworkIpamConfigArgs{
+			Subnet:  pulumi.String(args.Subnet.Masked().String()),
+			IpRange: pulumi.String(ownAddresses(args.Subnet).String()),
+			Gateway: pulumi.String(gateway(args.Subnet).String()), // Docker's own choice would show as a change
+		}},
+		Labels: docker.NetworkLabelArray{docker.NetworkLabelArgs{Label: pulumi.String(fleet.LabelStack), Value: pulumi.String(ctx.Stack())}},
 	}, within, pulumi.DeleteBeforeReplace(true))
 	if err != nil {
 		return fmt.Errorf("registering network %s: %w", args.Ledger.Server.Network, err)
@@ -145,6 +173,9 @@ func (p *Platform) create(ctx *pulumi.Context, args *PlatformArgs) error {
 			continue
 		}
 		reference, ok := args.Images[string(s.Kind)]
+		if !ok && Optional(s.Kind) {
+			continue
+		}
 		if !ok {
 			return fmt.Errorf("the platform needs an image for %q, for which the settings hold no reference", s.Kind)
 		}
@@ -165,8 +196,10 @@ func (p *Platform) create(ctx *pulumi.Context, args *PlatformArgs) error {
 			if !isVolume {
 				continue
 			}
-			volume, err := docker.NewVolume(ctx, "volume-"+string(s.Kind)+"-"+string(name), &docker.VolumeArgs{Name: name},
-				within, pulumi.Protect(true), pulumi.RetainOnDelete(true))
+			volume, err := docker.NewVolume(ctx, "volume-"+string(s.Kind)+"-"+string(name), &docker.VolumeArgs{
+				Name:   name,
+				Labels: docker.VolumeLabelArray{docker.VolumeLabelArgs{Label: pulumi.String(fleet.LabelStack), Value: pulumi.String(ctx.Stack())}},
+			}, within, pulumi.Protect(true), pulumi.RetainOnDelete(true))
 			if err != nil {
 				return fmt.Errorf("registering volume %s: %w", name, err)
 			}
@@ -206,6 +239,7 @@ func (p *Platform) container(ctx *pulumi.Context, args *PlatformArgs, s fleet.Se
 	case fleet.Postgres:
 		env["POSTGRES_USER"] = pulumi.String(args.PostgresUser)
 		env["POSTGRES_PASSWORD"] = args.PostgresPassword
+		c.address = PostgresAddress(args.Subnet)
 		// A fast shutdown waits for clients; a database killed hard recovers on start.
 		c.grace, c.capabilities = 60*time.Second, dropPrivileges
 		c.command = []string{

@@ -13,6 +13,9 @@ import (
 type Shell struct {
 	// Connection must pin the host key: without one any server is believed.
 	Connection *remote.ConnectionArgs
+	// DockerHost is the engine that `docker` speaks to on this machine: the one whose
+	// containers the program declares, whatever the operator's own context is.
+	DockerHost string
 }
 
 // script is one command resource: what to run when it is created, changed or deleted.
@@ -38,7 +41,8 @@ func (s Shell) run(ctx *pulumi.Context, name string, sc script, opts ...pulumi.R
 		c, err := local.NewCommand(ctx, name, &local.CommandArgs{
 			Create: pulumi.StringPtr(sc.apply), Update: pulumi.StringPtr(sc.apply), Delete: remove,
 			Stdin: stdin, Triggers: sc.triggers,
-			Logging: local.LoggingNone, AddPreviousOutputInEnv: pulumi.BoolPtr(false),
+			Environment: pulumi.StringMap{"DOCKER_HOST": pulumi.String(s.DockerHost)},
+			Logging:     local.LoggingNone, AddPreviousOutputInEnv: pulumi.BoolPtr(false),
 		}, opts...)
 		if err != nil {
 			return nil, fmt.Errorf("registering local command %q: %w", name, err)

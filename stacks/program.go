@@ -96,7 +96,7 @@ func (f Fleet) Declare(ctx *pulumi.Context, s Settings) error {
 	platform, err := components.NewPlatform(ctx, "platform", &components.PlatformArgs{
 		Mode: s.Platform, Ledger: f.Ledger, Shell: shell, CaddyDirectory: s.CaddyDirectory,
 		RedisPassword: s.RedisPassword.output(), PostgresPassword: s.Postgres.Password.output(),
-		PostgresUser: s.Postgres.User, Images: s.Images, TLS: s.TLS,
+		PostgresUser: s.Postgres.User, Subnet: s.Subnet, Images: s.Images, TLS: s.TLS,
 		CloudflareToken: s.CloudflareToken.output(), ACMEEmail: s.ACMEEmail,
 	}, within)
 	if err != nil {
@@ -185,7 +185,7 @@ func (s Settings) dockerHost() string {
 
 func (s Settings) shell() components.Shell {
 	if s.SSH == nil {
-		return components.Shell{}
+		return components.Shell{DockerHost: s.DockerSocket}
 	}
 	return components.Shell{Connection: &remote.ConnectionArgs{
 		Host: pulumi.String(s.Address), Port: pulumi.Float64(s.SSH.Port), User: pulumi.String(s.SSH.User),

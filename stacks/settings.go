@@ -35,6 +35,7 @@ type Settings struct {
 	AdminCIDRs []netip.Prefix          // alorig:adminCidrs
 	Postgres   Postgres                // alorig:postgres
 	Registry   *Registry               // alorig:registry; nil when images are public
+	Subnet     netip.Prefix            // alorig:subnet, default 172.30.0.0/24
 
 	DockerSocket   string        // alorig:dockerSocket, default unix:///var/run/docker.sock
 	TLS            caddysite.TLS // alorig:tls, default "cloudflare"
@@ -116,20 +117,26 @@ func parseSettings(src source, f Fleet, placeholders bool) (Settings, error) {
 		s.SSH = p.ssh()
 	}
 	s.DockerSocket = p.text("dockerSocket", "unix:///var/run/docker.sock", socketPattern, "unix:// and a path")
-	s.Postgres = p.postgres()
+	s.Subnet = p.subnet("subnet", "172.30.0.0/24")
+	s.Postgres = p.postgres(s)
 	if _, set := p.get("registry"); set {
 		s.Registry = p.registry()
 	}
 	s.Zones = p.zones(stage.Zones())
 	images := stage.Images()
+	var optional []string
 	if s.Platform == components.Managed {
 		for _, service := range f.Ledger.Services {
-			if !service.OnDemand {
+			switch {
+			case service.OnDemand:
+			case components.Optional(service.Kind):
+				optional = append(optional, string(service.Kind))
+			default:
 				images = append(images, string(service.Kind))
 			}
 		}
 	}
-	s.Images = p.images(images)
+	s.Images = p.images(images, optional)
 	s.AdminCIDRs = p.cidrs("adminCidrs", restrictedHost(stage))
 
 	s.RedisPassword = p.secret("redisPassword")
@@ -266,6 +273,20 @@ func (p *parser) address(key string) string {
 	return value
 }
 
+// subnet reads the range of the network that a managed platform creates.
+func (p *parser) subnet(key, standard string) netip.Prefix {
+	value, set := p.get(key)
+	if !set {
+		value = standard
+	}
+	subnet, err := netip.ParsePrefix(value)
+	if err != nil || subnet.Masked() != subnet || !subnet.Addr().Is4() || !subnet.Addr().IsPrivate() || subnet.Bits() < 16 || subnet.Bits() > 26 {
+		p.bad(key, fmt.Sprintf("is %q", value), "a private IPv4 range from /16 to /26, with no bits set behind its length", standard, false)
+		return netip.Prefix{}
+	}
+	return subnet
+}
+
 // object decodes a structured value; what is not set is left as it was. One that is not
 // of the form is reported, once: ok is false, and what it should hold is not missed as
 // well. The remedy sets one member, as an example.
@@ -323,14 +344,19 @@ func (p *parser) port(keyPath string, value, standard int) {
 	}
 }
 
-func (p *parser) postgres() Postgres {
-	const port = 15432 // the SSH forward of the runbook
-	pg := Postgres{Host: "127.0.0.1", Port: port, User: "postgres", Password: p.secret("postgresPassword")}
+// postgres proposes the SSH forward of the runbook, or the address that the platform
+// itself gives PostgreSQL, when that is on this machine.
+func (p *parser) postgres(s Settings) Postgres {
+	host, port := "127.0.0.1", 15432
+	if s.SSH == nil && s.Platform == components.Managed && s.Subnet.IsValid() {
+		host, port = components.PostgresAddress(s.Subnet).String(), 5432
+	}
+	pg := Postgres{Host: host, Port: port, User: "postgres", Password: p.secret("postgresPassword")}
 	if !p.object("postgres", "an object with host, port and user", ".port", strconv.Itoa(port), &pg) {
 		return pg
 	}
 	if !hostPortPattern.MatchString(pg.Host) {
-		p.bad("postgres.host", fmt.Sprintf("is %q", pg.Host), "a host name or address", "127.0.0.1", false)
+		p.bad("postgres.host", fmt.Sprintf("is %q", pg.Host), "a host name or address", host, false)
 	}
 	p.port("postgres.port", pg.Port, port)
 	p.user("postgres.user", pg.User)
@@ -377,7 +403,7 @@ func (p *parser) zones(needed []string) map[string]string {
 	return only(zones, needed)
 }
 
-func (p *parser) images(needed []string) map[string]string {
+func (p *parser) images(needed, optional []string) map[string]string {
 	images := map[string]string{}
 	const accepts = "registry/repository with a tag, a digest or both; best ends in @sha256:…"
 	if !p.object("images", "an object of references by image name", `["psydge-backend"]`, "REFERENCE", &images) {
@@ -398,7 +424,7 @@ func (p *parser) images(needed []string) map[string]string {
 			p.bad(fmt.Sprintf("images[%q]", name), problem, accepts, "ghcr.io/alorig/"+name+"@sha256:DIGEST", false)
 		}
 	}
-	return only(images, needed)
+	return only(images, slices.Concat(needed, optional))
 }
 
 // only keeps what the rollout has come to: an app that is not deployed yet may still

@@ -224,7 +224,7 @@ func TestManagedPlatformNeedsItsImages(t *testing.T) {
 	for _, p := range problemsOf(t, inUse().with("platform", "managed")) {
 		asked = append(asked, p.Key)
 	}
-	want := []string{`alorig:images["postgres"]`, `alorig:images["redis"]`, `alorig:images["caddy"]`, `alorig:images["portainer"]`}
+	want := []string{`alorig:images["postgres"]`, `alorig:images["redis"]`, `alorig:images["caddy"]`}
 	if !slices.Equal(asked, want) {
 		t.Errorf("asks for %v, want %v", asked, want)
 	}
