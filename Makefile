@@ -2,14 +2,16 @@
 # make test      every test
 # make lint      formatting, static checks, the dependency rule
 # make bench     the benchmarks of docs/performance.md
+# make up        the fleet on this machine's Docker engine, with the real providers
+# make down      stop it and keep its data; with DATA=delete, delete it
 # make generate  the documents that are made from code
 # make fuzz      every fuzz target, FUZZTIME each (default 20s)
 
 GO       ?= go
 FUZZTIME ?= 20s
-SOURCES  := $(shell find cmd components internal policy stacks -name '*.go' -o -name '*.py' -o -name '*.js' -o -name '*.sh')
+SOURCES  := $(shell find cmd components internal policy sandbox stacks -name '*.go' -o -name '*.py' -o -name '*.js' -o -name '*.sh')
 
-.PHONY: preview test lint bench generate fuzz check clean go
+.PHONY: preview test lint bench generate fuzz check up down clean go
 
 preview: bin/alorig
 	bin/alorig preview
@@ -19,6 +21,15 @@ check: bin/alorig
 
 bin/alorig: go.mod go.sum $(SOURCES) | go
 	$(GO) build -o $@ ./cmd/alorig
+
+bin/sandbox: go.mod go.sum $(SOURCES) | go
+	$(GO) build -o $@ ./sandbox
+
+up: bin/sandbox
+	bin/sandbox up
+
+down: bin/sandbox
+	DATA=$(DATA) bin/sandbox down
 
 test: bin/alorig
 	bin/alorig setup

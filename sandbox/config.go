@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/encoding"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
+
+	"github.com/alorig/fleet/components"
+	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/pinned"
+	"github.com/alorig/fleet/stacks"
+)
+
+// ownSecrets are made once for a machine: the volumes hold some of them too.
+type ownSecrets struct {
+	Passphrase string            `json:"passphrase"` // of the stack
+	Salt       []byte            `json:"salt"`
+	Values     map[string]string `json:"values"` // by configuration key, with its path
+}
+
+// secretKeys are the keys, with their path, of all secrets the sandbox needs.
+func secretKeys() []string {
+	keys := []string{"cloudflareApiToken", "postgresPassword", "redisPassword"}
+	workloads := stacks.Defined()
+	for _, app := range fleet.Alorig().Apps {
+		for _, name := range components.RequiredSecrets(app, workloads[app.Name]) {
+			keys = append(keys, "secrets."+app.Name+"."+name)
+		}
+	}
+	return keys
+}
+
+// secrets reads the machine's secrets and makes those that are missing.
+func (s sandbox) secrets() (ownSecrets, error) {
+	own := ownSecrets{Values: map[string]string{}}
+	text, err := os.ReadFile(s.file("secrets.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &own)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return own, fmt.Errorf("reading the sandbox's secrets: %w", err)
+	}
+	if own.Passphrase == "" {
+		own.Passphrase, own.Salt = random(), []byte(random())[:8]
+	}
+	for _, key := range secretKeys() {
+		if own.Values[key] == "" {
+			own.Values[key] = random()
+		}
+	}
+	text, err = json.MarshalIndent(own, "", "  ")
+	if err == nil {
+		err = os.WriteFile(s.file("secrets.json"), text, 0o600)
+	}
+	if err != nil {
+		return own, fmt.Errorf("keeping the sandbox's secrets: %w", err)
+	}
+	return own, nil
+}
+
+func random() string {
+	b := make([]byte, 20)
+	_, _ = rand.Read(b) // never fails
+	return hex.EncodeToString(b)
+}
+
+// configFile is Pulumi.sandbox.yaml with the secrets, encrypted as Pulumi does it.
+const configFile = "Pulumi.sandbox.yaml"
+
+func (s sandbox) writeConfig(ctx context.Context, own ownSecrets) error {
+	committed := filepath.Join(s.root, configFile)
+	text, err := os.ReadFile(committed)
+	if err != nil {
+		return err
+	}
+	var file workspace.ProjectStack
+	if err := encoding.YAML.Unmarshal(text, &file); err != nil {
+		return fmt.Errorf("reading %s: %w", committed, err)
+	}
+	crypter := config.NewSymmetricCrypterFromPassphrase(own.Passphrase, own.Salt)
+	proof, err := crypter.EncryptValue(ctx, "pulumi")
+	if err != nil {
+		return err
+	}
+	file.EncryptionSalt = "v1:" + base64.StdEncoding.EncodeToString(own.Salt) + ":" + proof
+	for key, value := range own.Values {
+		encrypted, err := crypter.EncryptValue(ctx, value)
+		if err != nil {
+			return err
+		}
+		parsed, err := config.ParseKey(stacks.Project + ":" + key)
+		if err != nil {
+			return err
+		}
+		if err := file.Config.Set(parsed, config.NewSecureValue(encrypted), strings.Contains(key, ".")); err != nil {
+			return fmt.Errorf("setting %s: %w", key, err)
+		}
+	}
+	out, err := encoding.YAML.Marshal(&file)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(s.file(configFile), out, 0o600)
+}
+
+// environment is what the Pulumi CLI needs to know of the sandbox.
+func (s sandbox) environment(own ownSecrets) []string {
+	return []string{
+		"PULUMI_BACKEND_URL=file://" + s.file("state"),
+		"PULUMI_CONFIG_PASSPHRASE=" + own.Passphrase,
+		"PULUMI_STACK=" + stack,
+		"PULUMI_OPTION_CONFIG_FILE=" + s.file(configFile),
+		"PULUMI_SKIP_UPDATE_CHECK=1",
+		"SSL_CERT_FILE=" + s.file("authorities.pem"), // of the emulated API
+	}
+}
+
+// writeEnvironment leaves the same for a shell.
+func (s sandbox) writeEnvironment(own ownSecrets) error {
+	var b strings.Builder
+	for _, variable := range s.environment(own) {
+		name, value, _ := strings.Cut(variable, "=")
+		fmt.Fprintf(&b, "export %s='%s'\n", name, value)
+	}
+	return os.WriteFile(s.file("env"), []byte(b.String()), 0o600)
+}
+
+func (s sandbox) hasStack() bool {
+	_, err := os.Stat(s.file("state/.pulumi/stacks/" + stacks.Project + "/" + stack + ".json"))
+	return err == nil
+}
+
+// pulumi runs the CLI on the PATH, or the pinned one where there is none.
+func (s sandbox) pulumi(ctx context.Context, own ownSecrets, args ...string) error {
+	cli, err := exec.LookPath("pulumi")
+	if err != nil {
+		if cli, err = pinned.Pulumi(ctx, os.Stderr); err != nil {
+			return err
+		}
+	}
+	cmd := exec.CommandContext(ctx, cli, append(args, "--non-interactive")...)
+	cmd.Dir = s.root
+	cmd.Env = append(os.Environ(), s.environment(own)...)
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // let it finish what it is at
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("pulumi %s: %w", args[0], err)
+	}
+	return nil
+}
