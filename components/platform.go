@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
+	"github.com/pulumi/pulumi-postgresql/sdk/v3/go/postgresql"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alorig/fleet/internal/caddysite"
@@ -210,6 +211,28 @@ func (p *Platform) create(ctx *pulumi.Context, args *PlatformArgs) error {
 			return err
 		}
 		p.Ready = append(p.Ready, registered)
+		if s.Kind == fleet.Postgres {
+			if err := p.closeMaintenanceDatabases(ctx, registered); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// closeMaintenanceDatabases keeps the apps' roles out of the databases that initdb makes.
+// Every role may connect to them too, until PUBLIC is revoked.
+func (p *Platform) closeMaintenanceDatabases(ctx *pulumi.Context, after pulumi.Resource) error {
+	for _, name := range []string{"postgres", "template1"} {
+		revoked, err := postgresql.NewGrant(ctx, "revoke-public-"+name, &postgresql.GrantArgs{
+			Database: pulumi.String(name), Role: pulumi.String("public"), ObjectType: pulumi.String("database"),
+			Privileges: pulumi.StringArray{},
+		}, pulumi.Parent(p), pulumi.DependsOn([]pulumi.Resource{after}), pulumi.RetainOnDelete(true))
+		if err != nil {
+			return fmt.Errorf("revoking PUBLIC on %s: %w", name, err)
+		}
+		p.Ready = append(p.Ready, revoked)
+		after = revoked
 	}
 	return nil
 }

@@ -245,6 +245,7 @@ func TestManagedPlatform(t *testing.T) {
 	want[rules.TypeContainer] = 4 // Flower runs on demand and is never declared
 	want[rules.TypeRemoteImage] = 4
 	want["docker:index/volume:Volume"] = 4
+	want[rules.TypeGrant] = 2 // PUBLIC leaves postgres and template1
 	if got := countTypes(byApp(rs)[""]); !maps.Equal(got, want) {
 		t.Errorf("the platform is %v, want %v", got, want)
 	}

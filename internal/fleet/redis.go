@@ -17,5 +17,9 @@ func (a App) RedisACL() []string {
 		broker + "celery.pidbox",
 		broker + "celeryev/worker.*",
 		"+@all", "-@dangerous", "-select", fmt.Sprintf("+select|%d", a.RedisDB),
+		// Not dangerous to Redis, but to the neighbours: a key carried into their database
+		// number, the functions and scripts that all share, the names of their channels and
+		// keys.
+		"-move", "-copy", "-function", "-script|flush", "-script|kill", "-pubsub", "-client|tracking",
 	}
 }

@@ -41,6 +41,7 @@ CHANNEL_LAYERS = {
 }
 
 USE_TZ = True
+TIME_ZONE = "UTC"
 STATIC_URL = "static/"
 STATIC_ROOT = Path(__file__).resolve().parent.parent / "static"
 WHITENOISE_USE_FINDERS = True
