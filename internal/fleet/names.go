@@ -20,11 +20,12 @@ const (
 	TypeKeyspace = "alorig:fleet:Keyspace"
 	TypeDomain   = "alorig:fleet:Domain"
 	TypeRoute    = "alorig:fleet:Route"
+	TypeHandover = "alorig:fleet:Handover"
 	TypeGate     = "alorig:fleet:Gate"
 )
 
-// Labels every container of this project carries. Portainer and Compose group by
-// the first two; the others tell whose the container is.
+// Labels every container of this project carries, transient ones too. Portainer and
+// Compose group by the first two; the others tell whose the container is.
 const (
 	LabelComposeProject = "com.docker.compose.project"
 	LabelComposeService = "com.docker.compose.service"
@@ -53,6 +54,26 @@ var (
 
 // ContainerName is the fixed name of an app's container (seed §3): "psydge_backend".
 func ContainerName(app string, r Role) string { return app + "_" + string(r) }
+
+// Transient containers stand beside an app's own for a while and are gone before the
+// update ends. What follows the app's name in theirs tells which.
+const (
+	successorSuffix   = "_next"
+	predecessorSuffix = "_previous"
+	migrationSuffix   = "_migrate"
+)
+
+// SuccessorName is the name under which the next version of a serving container proves
+// itself beside it: "psydge_backend_next".
+func SuccessorName(container string) string { return container + successorSuffix }
+
+// PredecessorName is the name that the old container of a handover has from when its
+// successor serves until it is removed: "psydge_backend_previous".
+func PredecessorName(container string) string { return container + predecessorSuffix }
+
+// MigrationName is the name of the container that migrates an app's database:
+// "psydge_migrate".
+func MigrationName(app string) string { return app + migrationSuffix }
 
 // WorkerNode is the node name a Celery worker registers under and is pinged by.
 func WorkerNode(app string) string { return app + "@" + ContainerName(app, Worker) }
