@@ -100,10 +100,8 @@ func NewApp(ctx *pulumi.Context, name string, args *AppArgs, opts ...pulumi.Reso
 	if args.Previous != nil {
 		before = append(before, args.Previous.Passed)
 	}
-	var containers []pulumi.Resource
-	var names []string
-	triggers := pulumi.Array{}
-	for _, spec := range args.Workloads {
+	workloads := make([]*WorkloadArgs, len(args.Workloads))
+	for i, spec := range args.Workloads {
 		c, _ := args.App.Container(spec.Role)
 		secrets := map[string]pulumi.StringOutput{}
 		for _, key := range spec.Secrets {
@@ -111,20 +109,26 @@ func NewApp(ctx *pulumi.Context, name string, args *AppArgs, opts ...pulumi.Reso
 				return nil, err
 			}
 		}
-		workload, err := NewWorkload(ctx, fleet.Logical(args.App.Name, string(spec.Role)), &WorkloadArgs{
+		workloads[i] = &WorkloadArgs{
 			App: args.App, Container: c, Process: spec.Process,
 			Image:       args.Images[c.Image],
 			Environment: spec.Environment, Secrets: secrets,
 			DatabaseURL: databases[c.Database].URL, RedisURL: keyspace.URL,
-			Network: args.Platform.Network,
-			After:   append(slices.Clone(before), images[c.Image]),
-		}, within)
-		if err != nil {
-			return nil, err
+			Network: args.Platform.Network, NetworkName: args.Platform.networkName,
+			After: append(slices.Clone(before), images[c.Image]),
 		}
-		containers = append(containers, workload.Container)
+	}
+	containers, err := app.rollOut(ctx, args.Platform.shell, args.App.Name, workloads, within)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	var running []pulumi.Resource
+	triggers := pulumi.Array{}
+	for _, spec := range args.Workloads {
 		names = append(names, fleet.ContainerName(args.App.Name, spec.Role))
-		triggers = append(triggers, workload.Container.ID())
+		running = append(running, containers[spec.Role].Done)
+		triggers = append(triggers, containers[spec.Role].Container.ID())
 	}
 
 	if _, err := NewDomain(ctx, fleet.Logical(args.App.Name, "domain"), &DomainArgs{
@@ -135,14 +139,14 @@ func NewApp(ctx *pulumi.Context, name string, args *AppArgs, opts ...pulumi.Reso
 	route, err := NewRoute(ctx, fleet.Logical(args.App.Name, "route"), &RouteArgs{
 		App: args.App, TLS: args.TLS, AdminCIDRs: args.AdminCIDRs,
 		Caddy: args.Platform.service(fleet.Caddy).Container, Directory: args.Platform.caddyDirectory,
-		Shell: args.Platform.shell, After: containers,
+		Shell: args.Platform.shell, After: running,
 	}, within)
 	if err != nil {
 		return nil, err
 	}
 	app.Gate, err = NewGate(ctx, fleet.Logical(args.App.Name, "gate"), &GateArgs{
 		App: args.App.Name, Containers: names, Triggers: triggers,
-		Shell: args.Platform.shell, After: append(containers, route.Loaded),
+		Shell: args.Platform.shell, After: append(running, route.Loaded),
 	}, within)
 	if err != nil {
 		return nil, err
@@ -151,6 +155,64 @@ func NewApp(ctx *pulumi.Context, name string, args *AppArgs, opts ...pulumi.Reso
 		return nil, fmt.Errorf("registering outputs of app %q: %w", name, err)
 	}
 	return app, nil
+}
+
+// rollOut registers the containers in the order in which an update of the app goes. The
+// database is migrated. Each serving container's next version is proven. The serving
+// containers are handed over, one after the other; as soon as a next version serves, the
+// workers are replaced. Of beat the old one ends before the new one starts.
+func (a *App) rollOut(ctx *pulumi.Context, shell Shell, name string, workloads []*WorkloadArgs, within pulumi.ResourceOption) (map[fleet.Role]*Workload, error) {
+	var proven []pulumi.Resource
+	var serving, others []*WorkloadArgs
+	for _, w := range workloads {
+		if w.Container.Role.Serves() {
+			serving = append(serving, w)
+		} else {
+			others = append(others, w)
+		}
+		if w.Container.Role == fleet.Backend {
+			migration, err := NewMigration(ctx, fleet.Logical(name, "migration"), &MigrationArgs{Workload: w, Shell: shell, After: w.After}, within)
+			if err != nil {
+				return nil, err
+			}
+			proven = append(proven, migration.Done)
+		}
+	}
+	for i, w := range serving {
+		var err error
+		w.Handover, err = NewHandover(ctx, fleet.Logical(name, string(w.Container.Role), "handover"), &HandoverArgs{
+			Workload: w, Shell: shell, Try: i > 0, After: slices.Concat(w.After, proven),
+		}, within)
+		if err != nil {
+			return nil, err
+		}
+		if w.Handover.Proven != nil {
+			proven = append(proven, w.Handover.Proven)
+		}
+	}
+	registered := map[fleet.Role]*Workload{}
+	register := func(w *WorkloadArgs, after []pulumi.Resource) error {
+		w.After = slices.Concat(w.After, after)
+		workload, err := NewWorkload(ctx, fleet.Logical(name, string(w.Container.Role)), w, within)
+		registered[w.Container.Role] = workload
+		return err
+	}
+	previous := proven
+	for _, w := range serving {
+		if err := register(w, previous); err != nil {
+			return nil, err
+		}
+		previous = []pulumi.Resource{registered[w.Container.Role].Done}
+	}
+	if len(serving) > 0 {
+		proven = append(proven, serving[0].Handover.Taken)
+	}
+	for _, w := range others {
+		if err := register(w, proven); err != nil {
+			return nil, err
+		}
+	}
+	return registered, nil
 }
 
 // matchLedger holds what runs against what is booked.

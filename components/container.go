@@ -2,8 +2,11 @@ package components
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
@@ -20,8 +23,9 @@ type container struct {
 	image                       string
 	command                     []string
 	entrypoint                  []string
-	env                         pulumi.StringArray
+	env                         environment
 	network                     pulumi.StringInput
+	networkName                 string     // the same, known before the update
 	address                     netip.Addr // fixed on the network; the zero value lets Docker choose
 	memory                      fleet.Memory
 	probe                       probe
@@ -29,18 +33,19 @@ type container struct {
 	hostPorts                   docker.ContainerPortArray
 	volumes                     docker.ContainerVolumeArray
 	capabilities                []string
-	user                        string
+	replaceOn                   []string // properties whose change makes it anew; "*" is any
 }
 
 // How long Docker waits for a new container's health, and how much it keeps of what a
 // container prints.
 const (
-	healthWait  = 180 * time.Second
-	logFileSize = "10m"
-	logFiles    = "3"
+	healthWait    = 180 * time.Second
+	healthRetries = 3
+	logFileSize   = "10m"
+	logFiles      = "3"
 )
 
-func (c container) register(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (*docker.Container, error) {
+func (c container) labels() map[string]string {
 	labels := map[string]string{
 		fleet.LabelComposeProject: c.project,
 		fleet.LabelComposeService: c.service,
@@ -49,13 +54,13 @@ func (c container) register(ctx *pulumi.Context, name string, opts ...pulumi.Res
 	if c.app != "" {
 		labels[fleet.LabelApp] = c.app
 	}
-	keys := make([]string, 0, len(labels))
-	for k := range labels {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
+	return labels
+}
+
+func (c container) register(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (*docker.Container, error) {
+	labels := c.labels()
 	var labelArgs docker.ContainerLabelArray
-	for _, k := range keys {
+	for _, k := range slices.Sorted(maps.Keys(labels)) {
 		labelArgs = append(labelArgs, docker.ContainerLabelArgs{Label: pulumi.String(k), Value: pulumi.String(labels[k])})
 	}
 	network := docker.ContainerNetworksAdvancedArgs{Name: c.network}
@@ -66,7 +71,7 @@ func (c container) register(ctx *pulumi.Context, name string, opts ...pulumi.Res
 		Name:             pulumi.String(c.name),
 		Image:            pulumi.String(c.image),
 		Command:          pulumi.ToStringArray(c.command),
-		Envs:             c.env,
+		Envs:             c.env.entries(),
 		Labels:           labelArgs,
 		NetworksAdvanced: docker.ContainerNetworksAdvancedArray{network},
 		NetworkMode:      pulumi.String("bridge"), // the daemon's own default would show as a change
@@ -87,7 +92,7 @@ func (c container) register(ctx *pulumi.Context, name string, opts ...pulumi.Res
 			Interval:    pulumi.String(dockerDuration(c.probe.interval)),
 			Timeout:     pulumi.String(dockerDuration(c.probe.timeout)),
 			StartPeriod: pulumi.String(dockerDuration(c.probe.startup)),
-			Retries:     pulumi.Int(3),
+			Retries:     pulumi.Int(healthRetries),
 		},
 		LogDriver: pulumi.String("json-file"),
 		LogOpts:   pulumi.StringMap{"max-size": pulumi.String(logFileSize), "max-file": pulumi.String(logFiles)},
@@ -104,12 +109,9 @@ func (c container) register(ctx *pulumi.Context, name string, opts ...pulumi.Res
 	if len(c.entrypoint) > 0 {
 		args.Entrypoints = pulumi.ToStringArray(c.entrypoint)
 	}
-	if c.user != "" {
-		args.User = pulumi.String(c.user)
-	}
 	opts = append(opts,
-		pulumi.DeleteBeforeReplace(true),                 // the name is fixed
-		pulumi.ReplaceOnChanges([]string{"healthcheck"}), // the provider ignores the change otherwise
+		pulumi.DeleteBeforeReplace(true), // the name is fixed
+		pulumi.ReplaceOnChanges(c.replaceOn),
 	)
 	registered, err := docker.NewContainer(ctx, name, args, opts...)
 	if err != nil {
@@ -117,6 +119,50 @@ func (c container) register(ctx *pulumi.Context, name string, opts ...pulumi.Res
 	}
 	return registered, nil
 }
+
+// create is a function of a POSIX shell that creates the container under the name $1, for
+// those that stand beside it for a while. It is what register declares, but for what such
+// a container does without: it publishes nothing, mounts nothing and never restarts by
+// itself. Values of variables are taken from the shell's own, so that none is on a
+// command line. A probe goes through a shell: the docker command knows no other form.
+func (c container) create() string {
+	words := []string{
+		"--pull", "never", "--init", "--network", c.networkName,
+		"--memory", megabytes(c.memory.Limit), "--memory-reservation", megabytes(c.memory.Steady), "--memory-swap", megabytes(c.memory.Limit),
+		"--stop-timeout", strconv.Itoa(int(c.grace.Seconds())),
+		"--log-driver", "json-file", "--log-opt", "max-size=" + logFileSize, "--log-opt", "max-file=" + logFiles,
+		"--security-opt", "no-new-privileges:true", "--cap-drop", "ALL",
+	}
+	labels := c.labels()
+	for _, k := range slices.Sorted(maps.Keys(labels)) {
+		words = append(words, "--label", k+"="+labels[k])
+	}
+	if len(c.probe.test) > 0 {
+		test := make([]string, 0, len(c.probe.test)-1)
+		for _, word := range c.probe.test[1:] { // behind CMD
+			test = append(test, ShellWord(word))
+		}
+		words = append(words, "--health-cmd", strings.Join(test, " "),
+			"--health-interval", dockerDuration(c.probe.interval), "--health-timeout", dockerDuration(c.probe.timeout),
+			"--health-start-period", dockerDuration(c.probe.startup), "--health-retries", strconv.Itoa(healthRetries))
+	}
+	var b strings.Builder
+	b.WriteString("create() {\n\tdocker create --name \"$1\"")
+	for _, word := range words {
+		b.WriteString(" " + ShellWord(word))
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.env)) {
+		b.WriteString(" --env " + name)
+	}
+	for _, word := range append([]string{c.image}, c.command...) {
+		b.WriteString(" " + ShellWord(word))
+	}
+	b.WriteString("\n}\n")
+	return b.String()
+}
+
+// megabytes writes an amount as the docker command takes it.
+func megabytes(m fleet.MiB) string { return strconv.Itoa(int(m)) + "m" }
 
 // dockerDuration writes a duration as Docker prints it back: "1m30s", "10s". Any other
 // form would show as a change on every preview.

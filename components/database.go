@@ -53,7 +53,7 @@ func NewDatabase(ctx *pulumi.Context, name string, args *DatabaseArgs, opts ...p
 		Name:            pulumi.String(db.Role),
 		Login:           pulumi.Bool(true),
 		Password:        args.Password,
-		ConnectionLimit: pulumi.Int(db.Connections),
+		ConnectionLimit: pulumi.Int(args.App.ConnectionLimit(db)),
 	}, kept()...)
 	if err != nil {
 		return nil, fmt.Errorf("registering role %s: %w", db.Role, err)

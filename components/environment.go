@@ -72,6 +72,22 @@ func (e environment) entries() pulumi.StringArray {
 	return entries
 }
 
+// exports are the variables as commands of a POSIX shell, sorted by name.
+func (e environment) exports() pulumi.StringOutput {
+	names := slices.Sorted(maps.Keys(e))
+	values := make([]any, len(names))
+	for i, name := range names {
+		values[i] = e[name]
+	}
+	return pulumi.All(values...).ApplyT(func(values []any) string {
+		var b strings.Builder
+		for i, name := range names {
+			fmt.Fprintf(&b, "export %s=%s\n", name, ShellWord(values[i].(string)))
+		}
+		return b.String()
+	}).(pulumi.StringOutput)
+}
+
 // secretValue is a configuration secret on its way into a resource.
 func secretValue(secrets map[string]pulumi.StringOutput, app, key string) (pulumi.StringOutput, error) {
 	v, ok := secrets[key]

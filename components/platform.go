@@ -52,6 +52,7 @@ type Platform struct {
 	Ready []pulumi.Resource
 
 	services       map[fleet.Kind]fleet.Service
+	networkName    string
 	shell          Shell
 	redisPassword  pulumi.StringOutput
 	caddyDirectory string
@@ -67,7 +68,7 @@ var putCaddyMain string
 // never created: Flower is started by hand while somebody looks (docs/runbook.md).
 func NewPlatform(ctx *pulumi.Context, name string, args *PlatformArgs, opts ...pulumi.ResourceOption) (*Platform, error) {
 	platform := &Platform{
-		services: map[fleet.Kind]fleet.Service{}, shell: args.Shell,
+		services: map[fleet.Kind]fleet.Service{}, networkName: args.Ledger.Server.Network, shell: args.Shell,
 		redisPassword: args.RedisPassword, caddyDirectory: args.CaddyDirectory,
 	}
 	for _, s := range args.Ledger.Services {
@@ -248,8 +249,9 @@ var (
 func (p *Platform) container(ctx *pulumi.Context, args *PlatformArgs, s fleet.Service, image string) (container, error) {
 	c := container{
 		name: s.Container, project: "infra", service: string(s.Kind), stack: ctx.Stack(),
-		image: image, network: p.Network, memory: s.Memory, grace: 30 * time.Second,
-		probe: probe{interval: 10 * time.Second, timeout: 5 * time.Second, startup: time.Minute},
+		image: image, network: p.Network, networkName: args.Ledger.Server.Network, memory: s.Memory, grace: 30 * time.Second,
+		replaceOn: []string{"healthcheck"}, // the provider ignores the change otherwise
+		probe:     probe{interval: 10 * time.Second, timeout: 5 * time.Second, startup: time.Minute},
 	}
 	env := environment{}
 	volume := func(name, at string) {
@@ -303,7 +305,7 @@ func (p *Platform) container(ctx *pulumi.Context, args *PlatformArgs, s fleet.Se
 	default:
 		return c, fmt.Errorf("%s is of the kind %q, which the platform cannot create", s.Container, s.Kind)
 	}
-	c.env = env.entries()
+	c.env = env
 	return c, nil
 }
 

@@ -57,7 +57,7 @@ const HealthPath = "/health"
 func httpHealth(interpreter []string, at place) probe {
 	return probe{
 		test:     slices.Concat([]string{"CMD"}, interpreter, []string{strconv.Itoa(at.container.Port), at.host, HealthPath}),
-		interval: 10 * time.Second, timeout: 5 * time.Second, startup: 90 * time.Second,
+		interval: 5 * time.Second, timeout: 5 * time.Second, startup: 90 * time.Second,
 	}
 }
 
@@ -72,6 +72,8 @@ func (g Gunicorn) command(at place) []string {
 		"gunicorn", "config.wsgi:application",
 		"--bind", fmt.Sprintf("0.0.0.0:%d", at.container.Port),
 		"--workers", strconv.Itoa(g.Workers), "--threads", strconv.Itoa(g.Threads),
+		// Loaded before it listens: until then requests go to the container it takes over from.
+		"--preload",
 		// The heartbeat file on a disk blocks workers when the disk is slow.
 		"--worker-tmp-dir", "/dev/shm",
 		"--timeout", "60", "--graceful-timeout", "30",
@@ -133,7 +135,7 @@ func (w CeleryWorker) command(at place) []string {
 func (w CeleryWorker) probe(at place) probe {
 	return probe{
 		test:     []string{"CMD", "python", "-c", workerProbe, fleet.WorkerNode(at.app.Name)},
-		interval: 60 * time.Second, timeout: 20 * time.Second, startup: 90 * time.Second,
+		interval: 30 * time.Second, timeout: 20 * time.Second, startup: 90 * time.Second,
 	}
 }
 
@@ -165,7 +167,7 @@ func (CeleryBeat) command(place) []string {
 func (CeleryBeat) probe(place) probe {
 	return probe{
 		test:     []string{"CMD", "python", "-c", beatProbe, strconv.Itoa(int(beatOldest.Seconds()))},
-		interval: 30 * time.Second, timeout: 10 * time.Second, startup: 90 * time.Second,
+		interval: 10 * time.Second, timeout: 10 * time.Second, startup: 90 * time.Second,
 	}
 }
 func (CeleryBeat) grace() time.Duration           { return 10 * time.Second }

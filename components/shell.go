@@ -2,6 +2,7 @@ package components
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/pulumi/pulumi-command/sdk/go/command/local"
 	"github.com/pulumi/pulumi-command/sdk/go/command/remote"
@@ -60,3 +61,6 @@ func (s Shell) run(ctx *pulumi.Context, name string, sc script, opts ...pulumi.R
 	}
 	return c, nil
 }
+
+// ShellWord writes a text as one word of a POSIX shell.
+func ShellWord(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

@@ -20,6 +20,8 @@ type WorkloadArgs struct {
 	DatabaseURL pulumi.StringOutput
 	RedisURL    pulumi.StringOutput
 	Network     pulumi.StringInput
+	NetworkName string            // the same, known before the update
+	Handover    *Handover         // of a serving container; nil for the others
 	After       []pulumi.Resource // what must be there before it starts
 }
 
@@ -28,6 +30,8 @@ type Workload struct {
 	pulumi.ResourceState
 
 	Container *docker.Container
+	// Done is there once the container does its work and nothing stands beside it.
+	Done pulumi.Resource
 }
 
 // NewWorkload registers the container.
@@ -46,10 +50,55 @@ func NewWorkload(ctx *pulumi.Context, name string, args *WorkloadArgs, opts ...p
 		return nil, fmt.Errorf("%s holds up to %d PostgreSQL connections, the ledger gives it %d; run fewer processes or threads in stacks/%s.go, or raise Connections in internal/fleet",
 			physical, need, c.Connections, app.Name)
 	}
-	at := place{app: app, container: c, host: probeHost(app, c.Role)}
+	after := args.After
+	if args.Handover != nil {
+		if err := args.Handover.take(ctx, after); err != nil {
+			return nil, err
+		}
+		after = append(after, args.Handover.Taken)
+	}
+	registered, err := args.container(ctx.Stack()).register(ctx, name, pulumi.Parent(workload), pulumi.DependsOn(after))
+	if err != nil {
+		return nil, err
+	}
+	workload.Container, workload.Done = registered, registered
+	if args.Handover != nil {
+		if workload.Done, err = args.Handover.end(ctx, registered); err != nil {
+			return nil, err
+		}
+	}
+	if err := ctx.RegisterResourceOutputs(workload, inputs); err != nil {
+		return nil, fmt.Errorf("registering outputs of workload %q: %w", name, err)
+	}
+	return workload, nil
+}
+
+// container is the container that the arguments describe.
+func (args *WorkloadArgs) container(stack string) container {
+	app, c := args.App, args.Container
+	at := args.place()
+	return container{
+		name: fleet.ContainerName(app.Name, c.Role), project: app.Name, service: string(c.Role), app: app.Name, stack: stack,
+		image:       args.Image,
+		command:     args.Process.command(at),
+		env:         args.environment(at),
+		network:     args.Network,
+		networkName: args.NetworkName,
+		memory:      c.Memory,
+		probe:       args.Process.probe(at),
+		grace:       args.Process.grace(),
+		replaceOn:   []string{"*"}, // what is changed in place would not be handed over
+	}
+}
+
+func (args *WorkloadArgs) place() place {
+	return place{app: args.App, container: args.Container, host: probeHost(args.App, args.Container.Role)}
+}
+
+func (args *WorkloadArgs) environment(at place) environment {
 	env := environment{}
 	if args.Process.django() {
-		env.djangoHosts(app)
+		env.djangoHosts(args.App)
 	}
 	env.plain(args.Process.environment())
 	env.plain(args.Environment)
@@ -57,24 +106,7 @@ func NewWorkload(ctx *pulumi.Context, name string, args *WorkloadArgs, opts ...p
 		env[key] = secret
 	}
 	env.contract(at, args.DatabaseURL, args.RedisURL)
-	registered, err := container{
-		name: physical, project: app.Name, service: string(c.Role), app: app.Name, stack: ctx.Stack(),
-		image:   args.Image,
-		command: args.Process.command(at),
-		env:     env.entries(),
-		network: args.Network,
-		memory:  c.Memory,
-		probe:   args.Process.probe(at),
-		grace:   args.Process.grace(),
-	}.register(ctx, name, pulumi.Parent(workload), pulumi.DependsOn(args.After))
-	if err != nil {
-		return nil, err
-	}
-	workload.Container = registered
-	if err := ctx.RegisterResourceOutputs(workload, inputs); err != nil {
-		return nil, fmt.Errorf("registering outputs of workload %q: %w", name, err)
-	}
-	return workload, nil
+	return env
 }
 
 // probeHost is a host name the container is asked for by its own probe: one that is

@@ -222,15 +222,12 @@ func (p *parser) bad(keyPath, problem, accepts, example string, secret bool) {
 	if nested || strings.Contains(key, ".") {
 		remedy += "--path "
 	}
-	remedy += quoted(Project + ":" + keyPath)
+	remedy += components.ShellWord(Project + ":" + keyPath)
 	if example != "" { // a secret is asked for, not typed where the shell keeps it
 		remedy += " " + example
 	}
 	p.problems = append(p.problems, Problem{Key: Project + ":" + keyPath, Problem: problem, Accepts: accepts, Remedy: remedy})
 }
-
-// quoted is one word of a POSIX shell.
-func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 // choice reads one of the accepted values. No value is proposed for what has no default:
 // pasted without a thought, any rollout but the right one would remove apps.

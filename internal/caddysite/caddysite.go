@@ -73,6 +73,7 @@ type Handle struct {
 	Admins    []netip.Prefix // if any, nobody else is let in
 	Root      string         // directory of a static build
 	Upstream  string         // "container:port"
+	Successor string         // the same of its next version, asked while the container cannot be reached
 	AddPrefix string         // put before the path the upstream sees
 	WebSocket bool
 }
@@ -160,7 +161,8 @@ func handle(app fleet.App, r fleet.Route, admins []netip.Prefix) (Handle, error)
 		if r.Port < 1 || r.Port > 65535 {
 			return Handle{}, fmt.Errorf("route %s goes to port %d; ports are 1 to 65535: give the port the container listens on", r.Key(), r.Port)
 		}
-		h.Upstream = fleet.ContainerName(app.Name, r.Upstream) + ":" + strconv.Itoa(r.Port)
+		container, port := fleet.ContainerName(app.Name, r.Upstream), ":"+strconv.Itoa(r.Port)
+		h.Upstream, h.Successor = container+port, fleet.SuccessorName(container)+port
 	}
 	return h, nil
 }

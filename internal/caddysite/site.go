@@ -3,7 +3,7 @@ package caddysite
 import "slices"
 
 // The limits of a site file. The measurements behind them are in
-// docs/adr/0007-requests-held-websockets-kept.md.
+// docs/adr/0007-requests-held-websockets-kept.md and docs/adr/0018-handover.md.
 const (
 	// Larger uploads belong in object storage, by a signed URL.
 	maxRequestBody = "25MB"
@@ -12,6 +12,10 @@ const (
 	holdFor  = "30s"
 	retryAt  = "25ms"
 	dialTime = "200ms"
+	// How long the successor is asked in place of a container that could not be reached,
+	// before that is tried again. Where there is no successor either, requests wait this
+	// long before the next try.
+	failFor = "250ms"
 
 	// Cloudflare gives up after 100 s; nobody waits for an answer later than this.
 	responseHeaderTime = "120s"
@@ -137,9 +141,11 @@ func (h Handle) writeProxy(w *writer) {
 		w.line("@bare", "not", "path", h.AddPrefix, h.AddPrefix+"/*")
 		w.line("rewrite", "@bare", h.AddPrefix+"{uri}")
 	}
-	w.block([]string{"reverse_proxy", h.Upstream}, func() {
+	w.block([]string{"reverse_proxy", h.Upstream, h.Successor}, func() {
+		w.line("lb_policy", "first")
 		w.line("lb_try_duration", holdFor)
 		w.line("lb_try_interval", retryAt)
+		w.line("fail_duration", failFor)
 		if h.WebSocket {
 			w.line("stream_timeout", streamTime)
 			w.line("stream_close_delay", streamTime)

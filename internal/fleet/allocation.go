@@ -114,18 +114,38 @@ func checkUnique(l Ledger) []Finding {
 	return fs
 }
 
-// ConnectionTotal is the sum of all PostgreSQL connection limits and reservations.
+// HandoverConnections is what a handover adds to the connections of a database: those of
+// the successor of one serving container, the one that holds most.
+func (a App) HandoverConnections(database string) int {
+	most := 0
+	for _, c := range a.Containers {
+		if c.Database == database && c.Role.Serves() {
+			most = max(most, c.Connections)
+		}
+	}
+	return most
+}
+
+// ConnectionLimit is the connection limit of the role that owns the database: its share
+// and, since PostgreSQL cannot lend any, what a handover adds.
+func (a App) ConnectionLimit(d Database) int {
+	return d.Connections + a.HandoverConnections(d.Name)
+}
+
+// ConnectionTotal is what the server's PostgreSQL must be able to hold: all shares and
+// reservations, and what the largest handover adds. Only one runs at a time.
 func (l Ledger) ConnectionTotal() int {
-	sum := 0
+	sum, handover := 0, 0
 	for _, r := range l.Reserved {
 		sum += r.Connections
 	}
 	for _, a := range l.Apps {
 		for _, d := range a.Databases {
 			sum += d.Connections
+			handover = max(handover, a.HandoverConnections(d.Name))
 		}
 	}
-	return sum
+	return sum + handover
 }
 
 func checkConnections(l Ledger) []Finding {
@@ -150,7 +170,7 @@ func checkConnections(l Ledger) []Finding {
 		}
 	}
 	if total := l.ConnectionTotal(); total > l.Server.Connections {
-		bad("server", fmt.Sprintf("connection limits come to %d", total), fmt.Sprintf("the server has %d (seed §10)", l.Server.Connections), "Lower the limits or add PgBouncer.")
+		bad("server", fmt.Sprintf("connections come to %d, with those of a handover", total), fmt.Sprintf("the server has %d (seed §10)", l.Server.Connections), "Lower the limits or add PgBouncer.")
 	}
 	return fs
 }

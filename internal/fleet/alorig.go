@@ -60,7 +60,7 @@ func Alorig() Ledger {
 					{Role: Beat, Image: "psydge-backend", Memory: Memory{150, 200}, Database: "psydge_db", Connections: 1},
 				},
 				RedisDB: 2, KeyPrefix: "psydge:",
-				Databases: []Database{{Name: "psydge_db", Role: "psydge", Connections: 14}},
+				Databases: []Database{{Name: "psydge_db", Role: "psydge", Connections: 13}},
 				Hosts: []Host{
 					{Name: "psydge.com", Zone: "psydge.com", Proxied: true},
 					{Name: "api.psydge.com", Zone: "psydge.com", Proxied: true},
@@ -82,7 +82,7 @@ func Alorig() Ledger {
 					{Role: Beat, Image: "snapify-backend", Memory: Memory{120, 150}, Database: "snapify_db", Connections: 1},
 				},
 				RedisDB: 3, KeyPrefix: "snapify:",
-				Databases: []Database{{Name: "snapify_db", Role: "snapify", Connections: 9, Extensions: []string{"pg_trgm"}}},
+				Databases: []Database{{Name: "snapify_db", Role: "snapify", Connections: 8, Extensions: []string{"pg_trgm"}}},
 				Hosts: []Host{
 					{Name: "snapify.pk", Zone: "snapify.pk", Proxied: true},
 					{Name: "api.snapify.pk", Zone: "snapify.pk", Proxied: true},
@@ -108,7 +108,7 @@ func Alorig() Ledger {
 				},
 				RedisDB: 4, KeyPrefix: "sitebuilder:",
 				Databases: []Database{
-					{Name: "sitebuilder_db", Role: "sitebuilder", Connections: 9},
+					{Name: "sitebuilder_db", Role: "sitebuilder", Connections: 8},
 					{Name: "sitebuilder_payload_db", Role: "sitebuilder_payload", Connections: 3},
 				},
 				Hosts: []Host{
@@ -134,7 +134,7 @@ func Alorig() Ledger {
 					{Role: Beat, Image: "observer-backend", Memory: Memory{120, 150}, Database: "observer_db", Connections: 1},
 				},
 				RedisDB: 5, KeyPrefix: "observer:",
-				Databases: []Database{{Name: "observer_db", Role: "observer", Connections: 8}},
+				Databases: []Database{{Name: "observer_db", Role: "observer", Connections: 7}},
 				Hosts: []Host{
 					{Name: "observeros.app", Zone: "observeros.app", Proxied: true},
 					{Name: "api.observeros.app", Zone: "observeros.app", Proxied: true},
@@ -154,7 +154,7 @@ func Alorig() Ledger {
 					{Role: Beat, Image: "astrotiming-backend", Memory: Memory{100, 130}, Database: "astrotiming_db", Connections: 1},
 				},
 				RedisDB: 6, KeyPrefix: "astrotiming:",
-				Databases: []Database{{Name: "astrotiming_db", Role: "astrotiming", Connections: 6}},
+				Databases: []Database{{Name: "astrotiming_db", Role: "astrotiming", Connections: 5}},
 				Hosts: []Host{
 					{Name: "astrotiming.com", Zone: "astrotiming.com", Proxied: true},
 					{Name: "api.astrotiming.com", Zone: "astrotiming.com", Proxied: true},
@@ -174,7 +174,7 @@ func Alorig() Ledger {
 					{Role: Beat, Image: "asms-backend", Memory: Memory{110, 150}, Database: "asms_db", Connections: 1},
 				},
 				RedisDB: 7, KeyPrefix: "asms:",
-				Databases: []Database{{Name: "asms_db", Role: "asms", Connections: 8}},
+				Databases: []Database{{Name: "asms_db", Role: "asms", Connections: 7}},
 				Hosts: []Host{
 					{Name: "schools.alorig.com", Zone: "alorig.com", Proxied: true},
 					{Name: "api.schools.alorig.com", Zone: "alorig.com"},

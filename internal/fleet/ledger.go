@@ -105,7 +105,7 @@ func (r Role) Serves() bool { return r == Backend || r == Channels || r == Paylo
 type Database struct {
 	Name        string   `json:"name"`
 	Role        string   `json:"role"`
-	Connections int      `json:"connections"` // the role's connection limit
+	Connections int      `json:"connections"` // what its containers may hold together; see [App.ConnectionLimit]
 	Extensions  []string `json:"extensions,omitempty"`
 }
 

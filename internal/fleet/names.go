@@ -12,16 +12,17 @@ import (
 
 // Resource types of this project's own components.
 const (
-	TypeHost     = "alorig:fleet:Host"
-	TypePlatform = "alorig:fleet:Platform"
-	TypeApp      = "alorig:fleet:App"
-	TypeWorkload = "alorig:fleet:Workload"
-	TypeDatabase = "alorig:fleet:Database"
-	TypeKeyspace = "alorig:fleet:Keyspace"
-	TypeDomain   = "alorig:fleet:Domain"
-	TypeRoute    = "alorig:fleet:Route"
-	TypeHandover = "alorig:fleet:Handover"
-	TypeGate     = "alorig:fleet:Gate"
+	TypeHost      = "alorig:fleet:Host"
+	TypePlatform  = "alorig:fleet:Platform"
+	TypeApp       = "alorig:fleet:App"
+	TypeWorkload  = "alorig:fleet:Workload"
+	TypeDatabase  = "alorig:fleet:Database"
+	TypeKeyspace  = "alorig:fleet:Keyspace"
+	TypeDomain    = "alorig:fleet:Domain"
+	TypeRoute     = "alorig:fleet:Route"
+	TypeMigration = "alorig:fleet:Migration"
+	TypeHandover  = "alorig:fleet:Handover"
+	TypeGate      = "alorig:fleet:Gate"
 )
 
 // Labels every container of this project carries, transient ones too. Portainer and

@@ -9,8 +9,8 @@ import (
 var connectionBudget = Rule{
 	Name:    "connection-budget",
 	Level:   Mandatory,
-	Refuses: "a role without a connection limit or with another than the ledger's, and limits that with the reserved connections come above the server's 80",
-	Why:     "One app that leaks connections locks all others out. With a limit for each role that cannot happen, and the limits together must fit.",
+	Refuses: "a role without a connection limit or with another than the ledger's, and limits that together, with the reserved connections and what one handover adds, come above the server's 80",
+	Why:     "One app that leaks connections locks all others out. With a limit for each role that cannot happen, and the limits together must fit. A limit has room for the successor of a serving container beside it; only one handover runs at a time, so the largest counts once.",
 	Seed:    "§10 upgrade triggers: PostgreSQL connections > 80",
 	Unknown: "Refuses: a limit that is not known makes the sum a guess.",
 	Remedy:  "Lower `Connections` of a database in `internal/fleet/alorig.go`, or add PgBouncer and raise the server's.",
@@ -26,35 +26,43 @@ var connectionBudget = Rule{
 		d, inLedger := f.RoleNamed(name)
 		says := "every role has a limit above zero"
 		if inLedger {
-			says = fmt.Sprintf("the ledger gives it %d", d.Connections)
+			says = fmt.Sprintf("the ledger gives it %d", d.App.ConnectionLimit(d.Database))
 		}
 		limit, state := readInt(r.Props, "connectionLimit")
 		switch {
 		case state != Known:
 			p.add("has no connectionLimit"+describe(state), says, "Take connectionLimit from the ledger.")
-		case limit <= 0 || inLedger && limit != d.Connections:
+		case limit <= 0 || inLedger && limit != d.App.ConnectionLimit(d.Database):
 			p.add(fmt.Sprintf("has the connection limit %d", limit), says, "Take connectionLimit from the ledger.")
 		}
 		return p.findings
 	},
 	Stack: func(f *Fleet, rs []Resource) []fleet.Finding {
-		total := 0
+		total, handover := 0, 0
 		for _, r := range f.Reserved {
 			total += r.Connections
 		}
 		for _, r := range rs {
-			if r.Type == TypeRole {
-				// One without a limit is refused by itself; here it must not lower the sum.
-				if limit, _ := readInt(r.Props, "connectionLimit"); limit > 0 {
-					total += limit
-				}
+			if r.Type != TypeRole {
+				continue
+			}
+			// One without a limit is refused by itself; here it must not lower the sum.
+			limit, _ := readInt(r.Props, "connectionLimit")
+			total += max(limit, 0)
+			// A limit has room for a handover, and only one of those runs at a time.
+			name, _ := Read[string](r.Props, "name")
+			if d, ok := f.RoleNamed(name); ok && limit > 0 {
+				extra := min(d.App.HandoverConnections(d.Name), limit)
+				total -= extra
+				handover = max(handover, extra)
 			}
 		}
+		total += handover
 		if total <= f.Server.Connections {
 			return nil
 		}
 		return []fleet.Finding{{
-			Subject: "server", Problem: fmt.Sprintf("connection limits come to %d", total),
+			Subject: "server", Problem: fmt.Sprintf("connections come to %d, with those of a handover", total),
 			Ledger: fmt.Sprintf("the server has %d (seed §10)", f.Server.Connections), Remedy: "Lower the limits or add PgBouncer.",
 		}}
 	},

@@ -197,7 +197,7 @@ func (s *stack) addApp(host *declared, a fleet.App, zones object) {
 	roles := map[string]string{}
 	for _, d := range a.Databases {
 		roles[d.Name] = d.Role
-		s.add(TypeRole, d.Role, app, object{"name": d.Role, "login": true, "password": secret{"pw"}, "connectionLimit": d.Connections}).Protect = true
+		s.add(TypeRole, d.Role, app, object{"name": d.Role, "login": true, "password": secret{"pw"}, "connectionLimit": a.ConnectionLimit(d)}).Protect = true
 		s.add(TypeDatabase, d.Name, app, object{"name": d.Name, "owner": d.Role}).Protect = true
 		s.add(TypeGrant, "revoke-"+d.Name, app, object{"database": d.Name, "role": "public", "objectType": "database", "privileges": list{}})
 		for _, e := range d.Extensions {

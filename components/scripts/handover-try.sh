@@ -1,0 +1,3 @@
+settle
+prove
+end "$successor"

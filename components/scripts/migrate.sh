@@ -1,0 +1,21 @@
+# Migrates a database in a container of its own, which create makes. Standard input is
+# its variables.
+set -eu
+environment=$(cat)
+# Never two at a time: one that an update cut short has left finishes first.
+if docker container inspect "$migration" >/dev/null 2>&1; then
+	docker wait "$migration" >/dev/null
+	docker rm "$migration" >/dev/null
+fi
+(
+	eval "$environment"
+	create "$migration" >/dev/null
+)
+docker start "$migration" >/dev/null
+status=$(docker wait "$migration")
+if [ "$status" != 0 ]; then
+	echo "The migration of $app ended with exit code $status; its containers were not touched and go on with the version before." >&2
+	echo "Look at \`docker logs $migration\`, mend the cause, and run the update again." >&2
+	exit 1
+fi
+docker rm "$migration" >/dev/null

@@ -1,0 +1,72 @@
+# Functions of a handover. $container serves; $successor is its next version, which create
+# makes; standard input is the successor's variables. Caddy asks the successor only where
+# the container cannot be reached (docs/adr/0018-handover.md).
+set -eu
+environment=$(cat)
+
+exists() { docker container inspect "$1" >/dev/null 2>&1; }
+
+# Prints status and health: "running/healthy", "exited/unhealthy", "missing".
+state() {
+	docker container inspect --format '{{.State.Status}}/{{if .State.Health}}{{.State.Health.Status}}{{end}}' "$1" 2>/dev/null || echo missing
+}
+
+# Stops a container the way it wants to be stopped, and removes it. Only ours.
+end() {
+	if [ "$(docker container inspect --format '{{index .Config.Labels "alorig.fleet.stack"}}' "$1")" != "$stack" ]; then
+		echo "The container $1 stands in the way of a handover and does not belong to the stack $stack; rename or remove it, and run the update again." >&2
+		exit 1
+	fi
+	docker stop "$1" >/dev/null
+	docker rm "$1" >/dev/null
+}
+
+# Finishes or undoes what an update that was cut short has left. Ends the script where
+# there is nobody to hand over from.
+settle() {
+	if exists "$predecessor"; then
+		if exists "$container"; then
+			end "$predecessor"
+		else
+			docker rename "$predecessor" "$container"
+		fi
+	fi
+	now=$(state "$container")
+	if exists "$successor"; then
+		# The successor serves while the container cannot: it must not go before the next does.
+		if [ "$now" != running/healthy ] && [ "$(state "$successor")" = running/healthy ]; then
+			exit 0
+		fi
+		end "$successor"
+	fi
+	case $now in running/*) ;; *) exit 0 ;; esac
+}
+
+# Waits until a container is healthy, for three minutes at most.
+healthy() {
+	deadline=$(($(date +%s) + 180))
+	while :; do
+		case $(state "$1") in
+		running/healthy) return 0 ;;
+		running/starting | running/ | created/*) ;;
+		*) return 1 ;;
+		esac
+		[ "$(date +%s)" -lt "$deadline" ] || return 1
+		sleep 0.5
+	done
+}
+
+# Starts the successor beside the container. One that fails is stopped and kept, to look at.
+prove() {
+	(
+		eval "$environment"
+		create "$successor" >/dev/null
+	)
+	docker start "$successor" >/dev/null
+	healthy "$successor" && return 0
+	said=$(state "$successor")
+	docker stop "$successor" >/dev/null
+	echo "The next version of $container did not become healthy: $successor was $said." >&2
+	echo "$container has not been touched and goes on serving. Look at \`docker logs $successor\`, mend the cause, and run the update again." >&2
+	exit 1
+}
