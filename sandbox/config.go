@@ -142,19 +142,29 @@ func (s sandbox) hasStack() bool {
 	return err == nil
 }
 
-// pulumi runs the CLI on the PATH, or the pinned one where there is none.
-func (s sandbox) pulumi(ctx context.Context, own ownSecrets, args ...string) error {
+// command is a command line of the CLI on the PATH, or of the pinned one where there is
+// none, for the sandbox's stack.
+func (s sandbox) command(ctx context.Context, own ownSecrets, args ...string) (*exec.Cmd, error) {
 	cli, err := exec.LookPath("pulumi")
 	if err != nil {
 		if cli, err = pinned.Pulumi(ctx, os.Stderr); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	cmd := exec.CommandContext(ctx, cli, append(args, "--non-interactive")...)
 	cmd.Dir = s.root
 	cmd.Env = append(os.Environ(), s.environment(own)...)
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // let it finish what it is at
+	return cmd, nil
+}
+
+// pulumi runs a command line of the CLI and shows what it says.
+func (s sandbox) pulumi(ctx context.Context, own ownSecrets, args ...string) error {
+	cmd, err := s.command(ctx, own, args...)
+	if err != nil {
+		return err
+	}
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("pulumi %s: %w", args[0], err)
 	}

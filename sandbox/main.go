@@ -65,6 +65,27 @@ func open() (sandbox, error) {
 func (s sandbox) file(name string) string { return filepath.Join(s.dir, name) }
 
 func up(ctx context.Context, s sandbox) error {
+	own, err := s.secrets()
+	if err != nil {
+		return err
+	}
+	if err := s.prepare(ctx); err != nil {
+		return err
+	}
+	if err := s.pulumi(ctx, own, "up", "--yes", "--skip-preview", "--suppress-progress", "--policy-pack", "policy"); err != nil {
+		return err
+	}
+	fmt.Fprint(os.Stderr, s.whereToLook())
+	return nil
+}
+
+// prepare makes what an update of the sandbox needs: images, static builds, settings, the
+// emulated API, the stack. What an earlier down has stopped runs again after it.
+func (s sandbox) prepare(ctx context.Context) error {
+	own, err := s.secrets()
+	if err != nil {
+		return err
+	}
 	caddy, err := pinned.Caddy(ctx, os.Stderr)
 	if err != nil {
 		return err
@@ -73,10 +94,6 @@ func up(ctx context.Context, s sandbox) error {
 		return fmt.Errorf("building the images: %w", err)
 	}
 	if err := s.putStaticBuilds(ctx); err != nil {
-		return err
-	}
-	own, err := s.secrets()
-	if err != nil {
 		return err
 	}
 	if err := s.writeConfig(ctx, own); err != nil {
@@ -91,22 +108,10 @@ func up(ctx context.Context, s sandbox) error {
 	if err := s.start(ctx); err != nil {
 		return err
 	}
-	if !s.hasStack() {
-		if err := s.pulumi(ctx, own, "stack", "init", stack); err != nil {
-			return err
-		}
+	if s.hasStack() {
+		return nil
 	}
-	if err := s.pulumi(ctx, own, "up", "--yes", "--skip-preview", "--suppress-progress", "--policy-pack", "policy"); err != nil {
-		return err
-	}
-	for _, app := range fleet.Alorig().Apps {
-		backend := fleet.ContainerName(app.Name, fleet.Backend)
-		if err := s.run(ctx, "docker", "exec", backend, "python", "manage.py", "migrate", "--verbosity", "0"); err != nil {
-			return fmt.Errorf("migrating %s: %w", app.Name, err)
-		}
-	}
-	fmt.Fprint(os.Stderr, s.whereToLook())
-	return nil
+	return s.pulumi(ctx, own, "stack", "init", stack)
 }
 
 // start starts what an earlier down has stopped: PostgreSQL first, which the rest needs.

@@ -5,6 +5,11 @@ from pathlib import Path
 
 import dj_database_url
 
+BASE = Path(__file__).resolve().parent.parent
+
+# A version of sandbox/versions that is meant to fail says how.
+FAULT = (BASE / "fault").read_text().strip() if (BASE / "fault").exists() else None
+
 SECRET_KEY = os.environ["SECRET_KEY"]
 DEBUG = False
 ALLOWED_HOSTS = os.environ["DJANGO_ALLOWED_HOSTS"].split(",")
@@ -43,7 +48,7 @@ CHANNEL_LAYERS = {
 USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "static/"
-STATIC_ROOT = Path(__file__).resolve().parent.parent / "static"
+STATIC_ROOT = BASE / "static"
 WHITENOISE_USE_FINDERS = True
 
 LOGGING = {

@@ -1,5 +1,6 @@
 import os
 
+from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from django.http import HttpResponse, JsonResponse
@@ -27,6 +28,8 @@ def index(request):
 
 @require_GET
 def health(request):
+    if settings.FAULT == "sick":
+        return HttpResponse("unavailable", status=503)
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -39,11 +42,13 @@ def health(request):
 
 @require_http_methods(["GET", "POST"])
 def jobs(request):
-    """Queues a task: POST text, and seconds that it shall take."""
+    """Keeps what is POSTed as text; with seconds, queues a task that takes so long."""
     if request.method == "GET":
-        return JsonResponse({"jobs": Job.objects.count()})
+        return JsonResponse({"jobs": Job.objects.count(), "texts": Job.objects.values("text").distinct().count()})
     job = Job.objects.create(text=request.POST.get("text", "hello"))
-    task = work.delay(job.pk, float(request.POST.get("seconds", 0)))
+    if "seconds" not in request.POST:
+        return JsonResponse({"job": job.pk}, status=201)
+    task = work.delay(job.pk, float(request.POST["seconds"]))
     return JsonResponse({"job": job.pk, "task": task.id}, status=202)
 
 

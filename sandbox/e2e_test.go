@@ -1,0 +1,354 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/modfile"
+
+	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/stacks"
+)
+
+// The end-to-end suite: what the program promises, on the real engine with the official
+// providers and real servers. `make e2e` runs it. The parts of it build on each other and
+// run in this order; with E2E=keep the fleet that runs is taken as it is and left running,
+// so that -run can repeat one part.
+func TestFleet(t *testing.T) {
+	s := newSuite(t)
+	for _, part := range []struct {
+		name string
+		run  func(*suite, *testing.T)
+	}{
+		{"existing", (*suite).testExistingPlatform},
+		{"up", (*suite).testUpFromNothing},
+		{"previews", (*suite).testPreviewsAreEmpty},
+		{"routes", (*suite).testRoutes},
+		{"ports", (*suite).testPorts},
+		{"isolation", (*suite).testIsolation},
+		{"handover", (*suite).testHandover},
+		{"rollback", (*suite).testRollback},
+		{"both", (*suite).testHandoverOfTwoServers},
+		{"failures", (*suite).testFailuresLeaveTheOldVersion},
+		{"outages", (*suite).testOutages},
+		{"drift", (*suite).testDrift},
+		{"kills", (*suite).testKills},
+		{"destroy", (*suite).testDestroy},
+		{"compose", (*suite).testCompose},
+		{"memory", (*suite).testMemory},
+		{"secrets", (*suite).testSecrets},
+	} {
+		ok := t.Run(part.name, func(t *testing.T) { part.run(s, t) })
+		if !ok && (part.name == "up" || t.Context().Err() != nil) {
+			t.Fatal("without a fleet there is nothing to try")
+		}
+	}
+}
+
+// suite is one run of the end-to-end suite.
+type suite struct {
+	sandbox
+	own     ownSecrets
+	figures map[string]time.Duration // what docs/performance.md shows
+
+	mu     sync.Mutex
+	said   bytes.Buffer // everything Pulumi has printed
+	memory map[string]float64
+}
+
+// newSuite finds out whether the suite can run here, says in one line why not, and takes
+// down what an earlier run of it has left.
+func newSuite(t *testing.T) *suite {
+	t.Helper()
+	mode := os.Getenv("E2E")
+	if mode == "" {
+		t.Skip("the end-to-end suite takes the whole Docker engine for the better part of an hour; run it with `make e2e`")
+	}
+	if said, err := exec.Command("docker", "info", "--format", "{{.ServerVersion}}").CombinedOutput(); err != nil {
+		t.Skipf("no Docker engine answers: %s", bytes.TrimSpace(said))
+	}
+	box, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chdir(box.root); err != nil {
+		t.Fatal(err)
+	}
+	s := &suite{sandbox: box, figures: map[string]time.Duration{}, memory: map[string]float64{}}
+	if s.own, err = s.secrets(); err != nil {
+		t.Fatal(err)
+	}
+	if missing := s.missingPlugins(t); len(missing) > 0 {
+		t.Skipf("the official providers are not all installed (pulumi plugin ls): %s missing", strings.Join(missing, ", "))
+	}
+	if mode == "keep" {
+		return s
+	}
+	if present, err := s.containers(t.Context()); err != nil {
+		t.Fatal(err)
+	} else if len(present) > 0 && !s.leftByASuite() {
+		t.Fatal("a sandbox is up on this engine; take it down first: make down DATA=delete")
+	}
+	s.takeDown(t)
+	docker(t, "volume", "create", "--label", fleet.LabelStack+"="+stack, suiteMark)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log("the fleet is left as it is, to look at; the next run takes it down, or `make down DATA=delete`")
+			return
+		}
+		s.takeDown(t)
+	})
+	return s
+}
+
+// suiteMark is a volume that tells that what runs belongs to the suite and may go.
+const suiteMark = "alorig_sandbox_suite"
+
+func (s *suite) leftByASuite() bool {
+	return exec.Command("docker", "volume", "inspect", suiteMark).Run() == nil
+}
+
+func (s *suite) takeDown(t *testing.T) {
+	t.Helper()
+	t.Setenv("DATA", "delete")
+	// A test's own context has ended when its clean-up runs.
+	if err := down(context.WithoutCancel(t.Context()), s.sandbox); err != nil {
+		t.Fatal(err)
+	}
+	box, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.sandbox = box
+	if s.own, err = s.secrets(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// missingPlugins are the providers and the language host that are not installed in the
+// versions that go.mod names. It says which ones are.
+func (s *suite) missingPlugins(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(s.root, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	module, err := modfile.Parse("go.mod", text, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, err := s.pulumiQuietly(t, "plugin", "ls", "--json")
+	if err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	var installed []struct{ Name, Kind, Version string }
+	if err := json.Unmarshal([]byte(said), &installed); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	var missing []string
+	for _, r := range module.Require {
+		path, ok := strings.CutPrefix(r.Mod.Path, "github.com/pulumi/pulumi-")
+		name, _, isSDK := strings.Cut(path, "/sdk")
+		if !ok || !isSDK {
+			continue
+		}
+		wanted := strings.TrimPrefix(r.Mod.Version, "v")
+		found := slices.ContainsFunc(installed, func(p struct{ Name, Kind, Version string }) bool {
+			return p.Kind == "resource" && p.Name == name && p.Version == wanted
+		})
+		if !found {
+			missing = append(missing, name+" "+wanted)
+		}
+	}
+	if _, err := exec.LookPath("pulumi-language-go"); err != nil {
+		missing = append(missing, "pulumi-language-go on the PATH")
+	}
+	if len(missing) == 0 {
+		t.Log("runs with the official providers that `pulumi plugin ls` shows, in the versions of go.mod")
+	}
+	return missing
+}
+
+// pulumi runs the official CLI on the sandbox's stack, as an operator would, and keeps
+// what it says for the search for secrets.
+func (s *suite) pulumi(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	started := time.Now()
+	said, err := s.pulumiQuietly(t, args...)
+	s.mu.Lock()
+	s.said.WriteString(said)
+	s.mu.Unlock()
+	t.Logf("pulumi %s: %s, %v", args[0], time.Since(started).Round(100*time.Millisecond), errorOrDone(err))
+	return said, err
+}
+
+func errorOrDone(err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return "done"
+}
+
+func (s *suite) pulumiQuietly(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	cmd, err := s.command(context.WithoutCancel(t.Context()), s.own, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, err := cmd.CombinedOutput()
+	return string(said), err
+}
+
+// upArgs are the arguments of every update.
+var upArgs = []string{"up", "--yes", "--skip-preview", "--suppress-progress", "--policy-pack", "policy"}
+
+func (s *suite) up(t *testing.T) {
+	t.Helper()
+	if said, err := s.pulumi(t, upArgs...); err != nil {
+		t.Fatalf("the update failed: %v\n%s", err, said)
+	}
+}
+
+// upFails expects an update to fail with all of the texts in what it says.
+func (s *suite) upFails(t *testing.T, texts ...string) {
+	t.Helper()
+	said, err := s.pulumi(t, upArgs...)
+	if err == nil {
+		t.Errorf("the update succeeded:\n%s", said)
+	}
+	for _, text := range texts {
+		if !strings.Contains(said, text) {
+			t.Errorf("want %q in what the update says, got:\n%s", text, said)
+		}
+	}
+}
+
+// setImage gives an app's image another version, by configuration as an operator does.
+func (s *suite) setImage(t *testing.T, name, reference string) {
+	t.Helper()
+	if said, err := s.pulumi(t, "config", "set", "--path", fmt.Sprintf("%s:images[%q]", stacks.Project, name), reference); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+}
+
+// docker runs the docker command and returns what it prints.
+func docker(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := tryDocker(args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func tryDocker(args ...string) (string, error) {
+	var stderr bytes.Buffer
+	cmd := exec.Command("docker", args...)
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("docker %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// health is a container's status and health: "running/healthy", or "missing".
+func health(container string) string {
+	out, err := tryDocker("container", "inspect", "--format", "{{.State.Status}}/{{if .State.Health}}{{.State.Health.Status}}{{end}}", container)
+	if err != nil {
+		return "missing"
+	}
+	return out
+}
+
+// expectHealthy holds every container that the sandbox should have against what runs.
+func (s *suite) expectHealthy(t *testing.T) {
+	t.Helper()
+	want := []string{"alorig_postgres", "alorig_redis", "alorig_caddy"}
+	for _, app := range fleet.Alorig().Apps {
+		for _, c := range app.Containers {
+			want = append(want, fleet.ContainerName(app.Name, c.Role))
+		}
+	}
+	for _, name := range want {
+		if got := health(name); got != "running/healthy" {
+			t.Errorf("%s is %s", name, got)
+		}
+	}
+	present, err := s.containers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(present)
+	slices.Sort(want)
+	if !slices.Equal(present, want) {
+		t.Errorf("the stack's containers are %v, want %v", present, want)
+	}
+}
+
+func (s *suite) testUpFromNothing(t *testing.T) {
+	started := time.Now()
+	if err := s.prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.buildVersions(t)
+	t.Logf("images and the emulated API after %s", time.Since(started).Round(time.Second))
+	started = time.Now()
+	s.up(t)
+	s.figures["up from nothing"] = time.Since(started)
+	s.expectHealthy(t)
+}
+
+func (s *suite) testPreviewsAreEmpty(t *testing.T) {
+	for _, args := range [][]string{{"preview"}, {"preview", "--refresh"}} {
+		said, err := s.pulumi(t, append(args, "--expect-no-changes", "--policy-pack", "policy", "--diff")...)
+		if err != nil {
+			t.Errorf("%v is not empty: %v\n%s", args, err, said)
+		}
+	}
+	started := time.Now()
+	s.up(t)
+	s.figures["up without a change"] = time.Since(started)
+}
+
+// versions are images made from the demo project's: the next version, and such as fail in
+// one way each. Each is a directory of sandbox/versions.
+var versions = []string{"2", "crash", "sick", "broken-migration"}
+
+// image is the reference of a version of the demo project.
+func image(version string) string { return "alorig-sandbox/django:" + version }
+
+func (s *suite) buildVersions(t *testing.T) {
+	t.Helper()
+	for _, version := range versions {
+		directory := filepath.Join(s.root, "sandbox", "versions")
+		cmd := exec.Command("docker", "build", "--quiet", "--tag", image(version), "--build-arg", "VERSION="+version,
+			"--file", filepath.Join(directory, "Dockerfile"), filepath.Join(directory, version))
+		cmd.Env = append(os.Environ(), "DOCKER_BUILDKIT=0") // the classic builder is in every engine
+		if said, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("building version %s: %v: %s", version, err, said)
+		}
+	}
+}
+
+// waitFor asks until the answer is right, for a minute at most.
+func waitFor(t *testing.T, what string, right func() error) {
+	t.Helper()
+	var err error
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(500 * time.Millisecond) {
+		if err = right(); err == nil {
+			return
+		}
+	}
+	t.Errorf("%s: %v", what, err)
+}

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	vegeta "github.com/tsenart/vegeta/v12/lib"
+)
+
+// browser is a client that finds every host at this machine's Caddy and believes no
+// certificate but those of Caddy's own authority.
+func browser(t *testing.T) *http.Client {
+	t.Helper()
+	authority := docker(t, "exec", "alorig_caddy", "cat", "/data/caddy/pki/authorities/local/root.crt")
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM([]byte(authority)) {
+		t.Fatalf("Caddy's authority reads %q", authority)
+	}
+	dialer := &net.Dialer{Timeout: 5 * time.Second}
+	return &http.Client{
+		Timeout: 40 * time.Second, // longer than Caddy holds a request
+		Transport: &http.Transport{
+			TLSClientConfig:   &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+			ForceAttemptHTTP2: true,
+			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				_, port, err := net.SplitHostPort(address)
+				if err != nil {
+					return nil, err
+				}
+				return dialer.DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
+			},
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// get returns the status and the body of an answer.
+func get(t *testing.T, client *http.Client, address string) (int, string, http.Header) {
+	t.Helper()
+	answer, err := client.Get(address)
+	if err != nil {
+		t.Errorf("%s: %v", address, err)
+		return 0, "", nil
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Errorf("%s: %v", address, err)
+	}
+	return answer.StatusCode, string(body), answer.Header
+}
+
+// attack is a constant stream of requests.
+type attack struct {
+	attacker *vegeta.Attacker
+	ended    chan struct{}
+
+	metrics  vegeta.Metrics
+	failures []string
+	posted   atomic.Int64 // requests with a body that were answered with 201
+}
+
+// startAttack sends requests at a constant rate until stop is called. What posts gives are
+// POSTed, each with a text of its own; gets are asked in turn.
+func startAttack(client *http.Client, perSecond int, gets, posts []string) *attack {
+	a := &attack{ended: make(chan struct{})}
+	a.attacker = vegeta.NewAttacker(vegeta.Client(client), vegeta.Workers(20), vegeta.MaxWorkers(4000))
+	var number atomic.Int64
+	all := len(gets) + len(posts)
+	targeter := func(target *vegeta.Target) error {
+		n := int(number.Add(1))
+		*target = vegeta.Target{Method: http.MethodGet}
+		if i := n % all; i < len(gets) {
+			target.URL = gets[i]
+		} else {
+			form := url.Values{"text": {fmt.Sprintf("attack %d %d", time.Now().UnixNano(), n)}}
+			target.Method, target.URL = http.MethodPost, posts[i-len(gets)]
+			target.Header = http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+			target.Body = []byte(form.Encode())
+		}
+		return nil
+	}
+	results := a.attacker.Attack(targeter, vegeta.Rate{Freq: perSecond, Per: time.Second}, 0, "")
+	go func() {
+		defer close(a.ended)
+		for r := range results {
+			a.metrics.Add(r)
+			if r.Code == http.StatusCreated {
+				a.posted.Add(1)
+			}
+			if r.Error != "" || r.Code < 200 || r.Code > 299 {
+				a.failures = append(a.failures, fmt.Sprintf("%s %s %s after %s: %d %s %.200s", r.Timestamp.Format(time.StampMilli), r.Method, r.URL, r.Latency.Round(time.Millisecond), r.Code, r.Error, r.Body))
+			}
+		}
+	}()
+	return a
+}
+
+// stop ends the stream and waits for the last answers.
+func (a *attack) stop() {
+	a.attacker.Stop()
+	<-a.ended
+	a.metrics.Close()
+}
+
+func (a *attack) String() string {
+	return fmt.Sprintf("%d requests, %d failed, longest wait %s, 99 of 100 within %s",
+		a.metrics.Requests, len(a.failures), a.metrics.Latencies.Max.Round(time.Millisecond), a.metrics.Latencies.P99.Round(time.Millisecond))
+}
+
+// expectClean reports every failed request, and the longest wait if it is above the bound.
+func (a *attack) expectClean(t *testing.T, longest time.Duration) {
+	t.Helper()
+	t.Logf("%s", a)
+	if a.metrics.Requests == 0 {
+		t.Error("no request was sent")
+	}
+	for i, f := range a.failures {
+		if i == 20 {
+			t.Errorf("and %d more", len(a.failures)-i)
+			break
+		}
+		t.Error(f)
+	}
+	if longest > 0 && a.metrics.Latencies.Max > longest {
+		t.Errorf("a request waited %s, at most %s is promised", a.metrics.Latencies.Max, longest)
+	}
+}
+
+// socket is a WebSocket to Psydge that is used all the time.
+type socket struct {
+	cancel context.CancelFunc
+	ended  sync.WaitGroup
+	echoes atomic.Int64
+	failed atomic.Pointer[error]
+}
+
+// openSocket keeps a WebSocket open and sends something through it five times a second.
+func openSocket(t *testing.T, client *http.Client) *socket {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	s := &socket{cancel: cancel}
+	upgrading := *client
+	upgrading.Timeout = 0 // it would end the socket
+	transport := client.Transport.(*http.Transport).Clone()
+	transport.ForceAttemptHTTP2 = false // a WebSocket begins with an HTTP/1.1 request
+	transport.TLSClientConfig.NextProtos = []string{"http/1.1"}
+	upgrading.Transport = transport
+	c, _, err := websocket.Dial(ctx, "wss://ws.psydge.com/ws", &websocket.DialOptions{
+		HTTPClient: &upgrading, HTTPHeader: http.Header{"Origin": {"https://psydge.com"}},
+	})
+	if err != nil {
+		t.Fatalf("opening a WebSocket: %v", err)
+	}
+	s.ended.Go(func() {
+		defer c.CloseNow() //nolint:errcheck // it may be closed already
+		for n := 0; ctx.Err() == nil; n++ {
+			text := fmt.Sprintf("echo %d", n)
+			err := c.Write(ctx, websocket.MessageText, []byte(text))
+			var answer []byte
+			if err == nil {
+				_, answer, err = c.Read(ctx)
+			}
+			if err == nil && string(answer) != text {
+				err = fmt.Errorf("%q came back as %q", text, answer)
+			}
+			if err != nil {
+				if ctx.Err() == nil {
+					s.failed.Store(&err)
+				}
+				return
+			}
+			s.echoes.Add(1)
+			select {
+			case <-ctx.Done():
+			case <-time.After(200 * time.Millisecond):
+			}
+		}
+	})
+	return s
+}
+
+// close closes the socket and expects that nothing else had.
+func (s *socket) close(t *testing.T) {
+	t.Helper()
+	s.cancel()
+	s.ended.Wait()
+	if err := s.failed.Load(); err != nil {
+		t.Errorf("the WebSocket dropped after %d echoes: %v", s.echoes.Load(), *err)
+	}
+	if s.echoes.Load() == 0 {
+		t.Error("nothing came back through the WebSocket")
+	}
+}
+
+// otherApps are addresses of every app but one.
+func otherApps(app string) []string {
+	var addresses []string
+	for name, address := range map[string]string{
+		"psydge": "https://api.psydge.com/", "snapify": "https://snapify.pk/", "sitebuilder": "https://api.alorig.com/builder/",
+		"observer": "https://api.observeros.app/", "astrotiming": "https://api.astrotiming.com/", "asms": "https://api.schools.alorig.com/",
+	} {
+		if name != app {
+			addresses = append(addresses, address)
+		}
+	}
+	return addresses
+}
+
+// lines are the lines of a text that are not empty.
+func lines(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
+}
