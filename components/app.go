@@ -118,7 +118,7 @@ func NewApp(ctx *pulumi.Context, name string, args *AppArgs, opts ...pulumi.Reso
 			After: append(slices.Clone(before), images[c.Image]),
 		}
 	}
-	containers, err := app.rollOut(ctx, args.Platform.shell, args.App.Name, workloads, within)
+	containers, err := app.rollOut(ctx, args.Platform, args.App.Name, workloads, within)
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +161,7 @@ func NewApp(ctx *pulumi.Context, name string, args *AppArgs, opts ...pulumi.Reso
 // database is migrated. Each serving container's next version is proven. The serving
 // containers are handed over, one after the other; as soon as a next version serves, the
 // workers are replaced. Of beat the old one ends before the new one starts.
-func (a *App) rollOut(ctx *pulumi.Context, shell Shell, name string, workloads []*WorkloadArgs, within pulumi.ResourceOption) (map[fleet.Role]*Workload, error) {
+func (a *App) rollOut(ctx *pulumi.Context, platform *Platform, name string, workloads []*WorkloadArgs, within pulumi.ResourceOption) (map[fleet.Role]*Workload, error) {
 	var proven []pulumi.Resource
 	var serving, others []*WorkloadArgs
 	for _, w := range workloads {
@@ -171,7 +171,7 @@ func (a *App) rollOut(ctx *pulumi.Context, shell Shell, name string, workloads [
 			others = append(others, w)
 		}
 		if w.Container.Role == fleet.Backend {
-			migration, err := NewMigration(ctx, fleet.Logical(name, "migration"), &MigrationArgs{Workload: w, Shell: shell, After: w.After}, within)
+			migration, err := NewMigration(ctx, fleet.Logical(name, "migration"), &MigrationArgs{Workload: w, Platform: platform, After: w.After}, within)
 			if err != nil {
 				return nil, err
 			}
@@ -181,7 +181,7 @@ func (a *App) rollOut(ctx *pulumi.Context, shell Shell, name string, workloads [
 	for i, w := range serving {
 		var err error
 		w.Handover, err = NewHandover(ctx, fleet.Logical(name, string(w.Container.Role), "handover"), &HandoverArgs{
-			Workload: w, Shell: shell, Try: i > 0, After: slices.Concat(w.After, proven),
+			Workload: w, Platform: platform, Try: i > 0, After: slices.Concat(w.After, proven),
 		}, within)
 		if err != nil {
 			return nil, err

@@ -12,7 +12,7 @@ import (
 // HandoverArgs declares the handover of one serving container to its next version.
 type HandoverArgs struct {
 	Workload *WorkloadArgs
-	Shell    Shell
+	Platform *Platform
 	// Try proves the next version once beforehand. Every serving container of an app but
 	// the first to be handed over needs it: the memory of the server has room for one
 	// successor at a time, and none may stop serving before all have been proven.
@@ -57,8 +57,9 @@ func NewHandover(ctx *pulumi.Context, name string, args *HandoverArgs, opts ...p
 	c := args.Workload.container(ctx.Stack())
 	successor := fleet.SuccessorName(c.name)
 	handover := &Handover{
-		container: c, shell: args.Shell,
-		parameters: fmt.Sprintf("stack=%s\ncontainer=%s\nsuccessor=%s\npredecessor=%s\n", c.stack, c.name, successor, fleet.PredecessorName(c.name)) + c.create() + successorFunctions,
+		container: c, shell: args.Platform.shell,
+		parameters: fmt.Sprintf("stack=%s\ncontainer=%s\nsuccessor=%s\npredecessor=%s\nlock=%s\n",
+			c.stack, c.name, successor, fleet.PredecessorName(c.name), args.Platform.lock(c.name)) + c.create() + successorFunctions,
 	}
 	inputs := pulumi.Map{
 		"app": pulumi.String(c.app), "container": pulumi.String(c.name), "successor": pulumi.String(successor),

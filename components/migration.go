@@ -12,7 +12,7 @@ import (
 // MigrationArgs declares the migration of an app's database.
 type MigrationArgs struct {
 	Workload *WorkloadArgs // whose image, variables and memory the migration uses
-	Shell    Shell
+	Platform *Platform
 	After    []pulumi.Resource
 }
 
@@ -42,8 +42,9 @@ func NewMigration(ctx *pulumi.Context, name string, args *MigrationArgs, opts ..
 	if err := ctx.RegisterComponentResourceV2(fleet.TypeMigration, name, inputs, migration, opts...); err != nil {
 		return nil, fmt.Errorf("registering migration %q: %w", name, err)
 	}
-	done, err := args.Shell.run(ctx, fleet.Logical(c.app, "migrate"), script{
-		apply: fmt.Sprintf("app=%s\nmigration=%s\n", c.app, fleet.MigrationName(c.app)) + c.create() + migrate,
+	done, err := args.Platform.shell.run(ctx, fleet.Logical(c.app, "migrate"), script{
+		apply: fmt.Sprintf("app=%s\nmigration=%s\nneeds='%s %s'\nlock=%s\n", c.app, fleet.MigrationName(c.app),
+			args.Platform.service(fleet.Postgres).Container, args.Platform.service(fleet.Redis).Container, args.Platform.lock(fleet.MigrationName(c.app))) + c.create() + migrate,
 		stdin: c.env.exports(),
 	}, pulumi.Parent(migration), pulumi.DependsOn(args.After))
 	if err != nil {

@@ -121,6 +121,9 @@ func ownAddresses(subnet netip.Prefix) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4(address), subnet.Bits()+1)
 }
 
+// lock is a file on the server that keeps two scripts from the same thing.
+func (p *Platform) lock(name string) string { return p.caddyDirectory + "/sites/." + name + ".lock" }
+
 func (p *Platform) service(k fleet.Kind) fleet.Service { return p.services[k] }
 
 // lookUp finds the network and proves that the services of Phase 0 are what the apps

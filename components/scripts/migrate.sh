@@ -2,6 +2,17 @@
 # its variables.
 set -eu
 environment=$(cat)
+exec 9>"$lock"
+flock 9
+problems=
+for c in $needs; do
+	now=$(docker container inspect --format '{{.State.Status}}' "$c" 2>/dev/null) || now=missing
+	[ "$now" = running ] || problems="$problems\n- $c is $now: docker start $c"
+done
+if [ -n "$problems" ]; then
+	printf "Nothing of $app was changed, since it could not work without:$problems\nStart what is missing, and run the update again.\n" >&2
+	exit 1
+fi
 # Never two at a time: one that an update cut short has left finishes first.
 if docker container inspect "$migration" >/dev/null 2>&1; then
 	docker wait "$migration" >/dev/null

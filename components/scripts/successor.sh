@@ -3,6 +3,9 @@
 # the container cannot be reached (docs/adr/0018-handover.md).
 set -eu
 environment=$(cat)
+# A script whose engine was killed may still be at it.
+exec 9>"$lock"
+flock 9
 
 exists() { docker container inspect "$1" >/dev/null 2>&1; }
 
