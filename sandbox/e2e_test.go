@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -91,6 +92,7 @@ func newSuite(t *testing.T) *suite {
 	if missing := s.missingPlugins(t); len(missing) > 0 {
 		t.Skipf("the official providers are not all installed (pulumi plugin ls): %s missing", strings.Join(missing, ", "))
 	}
+	s.startSampling(t)
 	if mode == "keep" {
 		return s
 	}
@@ -285,14 +287,16 @@ func (s *suite) expectHealthy(t *testing.T) {
 			t.Errorf("%s is %s", name, got)
 		}
 	}
-	present, err := s.containers(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	slices.Sort(present)
+	present := slices.Sorted(maps.Keys(s.ids(t)))
 	slices.Sort(want)
 	if !slices.Equal(present, want) {
 		t.Errorf("the stack's containers are %v, want %v", present, want)
+	}
+	beside := docker(t, "ps", "--format", "{{.Names}}", "--filter", "label="+fleet.LabelStack+"="+stack)
+	for _, name := range lines(beside) {
+		if transient(name) {
+			t.Errorf("%s still runs", name)
+		}
 	}
 }
 

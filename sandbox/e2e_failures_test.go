@@ -1,0 +1,208 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/stacks"
+)
+
+const (
+	astrotiming = "https://api.astrotiming.com"
+	sitesOf     = "/srv/alorig/caddy/sites"
+)
+
+// ids are the ids of all containers of the stack by name, but for what stands beside them.
+func (s *suite) ids(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, line := range lines(docker(t, "ps", "--all", "--no-trunc", "--format", "{{.Names}} {{.ID}}", "--filter", "label="+fleet.LabelStack+"="+stack)) {
+		name, id, _ := strings.Cut(line, " ")
+		if !transient(name) {
+			found[name] = id
+		}
+	}
+	return found
+}
+
+// transient tells the containers that stand beside others for a while.
+func transient(name string) bool {
+	return strings.HasSuffix(name, "_next") || strings.HasSuffix(name, "_migrate") || strings.HasSuffix(name, "_previous")
+}
+
+// expectSame expects that nothing was replaced.
+func expectSame(t *testing.T, before, after map[string]string) {
+	t.Helper()
+	for name, id := range before {
+		if after[name] != id {
+			t.Errorf("%s was %.12s and is %.12s", name, id, after[name])
+		}
+	}
+}
+
+// A version that cannot do its work leaves the one before at its own, whatever is wrong.
+func (s *suite) testFailuresLeaveTheOldVersion(t *testing.T) {
+	client := browser(t)
+	for _, bad := range []struct {
+		name, reference string
+		says            []string
+	}{
+		{"no such image", "alorig-sandbox/django:none", []string{"alorig-sandbox/django:none"}},
+		{"crashes", image("crash"), []string{"The next version of astrotiming_backend did not become healthy", "astrotiming_backend has not been touched and goes on serving", "docker logs astrotiming_backend_next"}},
+		{"never healthy", image("sick"), []string{"The next version of astrotiming_backend did not become healthy", "docker logs astrotiming_backend_next"}},
+		{"migration fails", image("broken-migration"), []string{"The migration of astrotiming ended with exit code 1", "docker logs astrotiming_migrate"}},
+	} {
+		t.Run(bad.name, func(t *testing.T) {
+			before := s.ids(t)
+			load := startAttack(browser(t), 20, append(otherApps("astrotiming"), astrotiming+"/"), []string{astrotiming + "/jobs"})
+			s.setImage(t, "astrotiming-backend", bad.reference)
+			s.upFails(t, bad.says...)
+			load.stop()
+			load.expectClean(t, longestWait)
+			expectSame(t, before, s.ids(t))
+			expectVersion(t, client, astrotiming, "1")
+		})
+	}
+	before := s.ids(t)
+	s.setImage(t, "astrotiming-backend", image("1"))
+	s.up(t)
+	expectSame(t, before, s.ids(t))
+	s.expectHealthy(t)
+}
+
+// What the apps rely on is down, or what Caddy should load is refused.
+func (s *suite) testOutages(t *testing.T) {
+	t.Run("site file", func(t *testing.T) {
+		foreign := filepath.Join(sitesOf, "foreign.caddy")
+		if err := os.WriteFile(foreign, []byte("admin.snapify.pk {\n\trespond foreign\n}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		defer os.Remove(foreign)
+		site := filepath.Join(sitesOf, fleet.SiteFile("snapify"))
+		old, err := os.ReadFile(site)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := s.ids(t)
+		load := startAttack(browser(t), 20, otherApps(""), nil)
+		s.config(t, "set", "--path", stacks.Project+":adminCidrs[1]", "172.30.0.32/27")
+		s.upFails(t, "The site file snapify.caddy was refused; the one before it is back and still served", "admin.snapify.pk")
+		load.stop()
+		load.expectClean(t, longestWait)
+		expectSame(t, before, s.ids(t))
+		if now, err := os.ReadFile(site); err != nil || string(now) != string(old) {
+			t.Errorf("the site file changed (%v):\n%s", err, now)
+		}
+		if err := os.Remove(foreign); err != nil {
+			t.Fatal(err)
+		}
+		s.up(t)
+		if now, err := os.ReadFile(site); err != nil || !strings.Contains(string(now), "172.30.0.32/27") {
+			t.Errorf("the next update did not put the site file there (%v):\n%s", err, now)
+		}
+	})
+	for _, service := range []string{"alorig_postgres", "alorig_redis"} {
+		t.Run(service, func(t *testing.T) {
+			client := browser(t)
+			kept := countJobs(t, client, astrotiming)
+			version := map[string]string{"alorig_postgres": "2", "alorig_redis": "1"}[service]
+			before := s.ids(t)
+			docker(t, "stop", service)
+			s.setImage(t, "astrotiming-backend", image(version))
+			s.upFails(t, service+" is exited", "docker start "+service)
+			expectSame(t, before, s.ids(t))
+			docker(t, "start", service)
+			waitFor(t, "all is healthy again", func() error {
+				for name := range before {
+					if h := health(name); h != "running/healthy" {
+						return fmt.Errorf("%s is %s", name, h)
+					}
+				}
+				return nil
+			})
+			s.up(t)
+			expectVersion(t, client, astrotiming, version)
+			if now := countJobs(t, client, astrotiming); now != kept {
+				t.Errorf("%v is kept of %v", now, kept)
+			}
+			s.expectHealthy(t)
+		})
+	}
+}
+
+func (s *suite) config(t *testing.T, args ...string) {
+	t.Helper()
+	if said, err := s.pulumi(t, append([]string{"config"}, args...)...); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+}
+
+// What somebody does by hand on the server.
+func (s *suite) testDrift(t *testing.T) {
+	t.Run("stopped", func(t *testing.T) {
+		before := s.ids(t)
+		docker(t, "stop", "observer_backend")
+		if said, err := s.pulumi(t, "refresh", "--yes", "--skip-preview", "--suppress-progress"); err != nil {
+			t.Errorf("%v: %s", err, said)
+		}
+		expectSame(t, before, s.ids(t))
+		docker(t, "start", "observer_backend")
+		waitFor(t, "observer_backend", func() error {
+			if h := health("observer_backend"); h != "running/healthy" {
+				return fmt.Errorf("it is %s", h)
+			}
+			return nil
+		})
+	})
+	t.Run("removed", func(t *testing.T) {
+		docker(t, "rm", "--force", "observer_celery_beat")
+		started := time.Now()
+		if said, err := s.pulumi(t, append(upArgs, "--refresh")...); err != nil {
+			t.Fatalf("%v: %s", err, said)
+		}
+		events(t, started).only(t, "observer_celery_beat")
+		s.expectHealthy(t)
+	})
+}
+
+// A destroy takes what holds no data, and the data is there when the fleet is up again.
+func (s *suite) testDestroy(t *testing.T) {
+	client := browser(t)
+	kept := map[string]jobs{}
+	for _, site := range []string{"https://snapify.pk", astrotiming, "https://api.psydge.com"} {
+		kept[site] = countJobs(t, client, site)
+	}
+	before := s.ids(t)
+	said, err := s.pulumi(t, "destroy", "--yes", "--skip-preview", "--suppress-progress")
+	if err == nil || !strings.Contains(said, "protect") {
+		t.Errorf("a destroy of protected databases ended with %v:\n%s", err, said)
+	}
+	expectSame(t, before, s.ids(t))
+	if said, err := s.pulumi(t, "destroy", "--yes", "--skip-preview", "--suppress-progress", "--exclude-protected"); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	if h := health("psydge_backend"); h != "missing" {
+		t.Errorf("psydge_backend is %s after a destroy", h)
+	}
+	databases := docker(t, "exec", "alorig_postgres", "psql", "-U", "postgres", "-Atc", "SELECT datname FROM pg_database ORDER BY 1")
+	for _, app := range fleet.Alorig().Apps {
+		for _, d := range app.Databases {
+			if !strings.Contains("\n"+databases+"\n", "\n"+d.Name+"\n") {
+				t.Errorf("%s is gone; there are\n%s", d.Name, databases)
+			}
+		}
+	}
+	s.up(t)
+	s.expectHealthy(t)
+	client = browser(t)
+	for site, was := range kept {
+		if now := countJobs(t, client, site); now != was {
+			t.Errorf("%s keeps %v of %v", site, now, was)
+		}
+	}
+}
