@@ -44,6 +44,16 @@ func Caddy(ctx context.Context, log io.Writer) (string, error) {
 	}.path(ctx, log)
 }
 
+// Compose returns the path of the pinned Docker Compose, which the end-to-end suite
+// measures itself against. Without a docker command in front its first argument is up.
+func Compose(ctx context.Context, log io.Writer) (string, error) {
+	return tool{
+		name: "compose", title: "Docker Compose", directory: "tools/compose",
+		sources: []string{"go.mod", "go.sum"}, pkg: "github.com/docker/compose/v2/cmd",
+		ldflags: "-s -w", static: true, about: "about two minutes",
+	}.path(ctx, log)
+}
+
 type tool struct {
 	name, title, directory, pkg, ldflags, about string
 	sources                                     []string // the files that decide what the binary is

@@ -3,6 +3,7 @@ package pinned
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -133,11 +134,13 @@ func TestAnInterruptedBuildIsNone(t *testing.T) {
 func TestWithoutAToolchain(t *testing.T) {
 	_, _ = workshop(t, "")
 	t.Setenv("PATH", t.TempDir())
-	_, err := Caddy(t.Context(), &bytes.Buffer{})
-	if err == nil || strings.Contains(err.Error(), "toolchain") {
-		t.Errorf("a repository without tools/caddy: %v", err)
+	for directory, build := range map[string]func(context.Context, io.Writer) (string, error){"tools/caddy": Caddy, "tools/compose": Compose} {
+		_, err := build(t.Context(), &bytes.Buffer{})
+		if err == nil || !strings.Contains(err.Error(), filepath.FromSlash(directory)) || strings.Contains(err.Error(), "toolchain") {
+			t.Errorf("a repository without %s: %v", directory, err)
+		}
 	}
-	_, err = Pulumi(t.Context(), &bytes.Buffer{})
+	_, err := Pulumi(t.Context(), &bytes.Buffer{})
 	if err == nil || !strings.Contains(err.Error(), "no Go toolchain on the PATH; install Go 1.26 or newer") {
 		t.Errorf("no toolchain: %v", err)
 	}
