@@ -28,7 +28,7 @@ func syntheticFleet(b *testing.B, n int) (Fleet, PlainConfig) {
 				{Role: fleet.Beat, Image: name + "-backend", Memory: fleet.Memory{Steady: 70, Limit: 90}, Database: name + "_db", Connections: 1},
 			},
 			RedisDB: 2 + i, KeyPrefix: name + ":",
-			Databases: []fleet.Database{{Name: name + "_db", Role: name, Connections: 5}},
+			Databases: []fleet.Database{{Name: name + "_db", Role: name, Connections: 4}},
 			Hosts:     []fleet.Host{{Name: zone, Zone: zone, Proxied: true}, {Name: "api." + zone, Zone: zone, Proxied: true}},
 			Routes:    []fleet.Route{{Host: zone, Static: "web"}, {Host: "api." + zone, Upstream: fleet.Backend, Port: port}},
 		})

@@ -48,7 +48,7 @@ var bookings = []struct {
 
 	{"role without a connection limit", func(l *fleet.Ledger) { snapify(l).Databases[0].Connections = 0 }, "connection-budget", "has the connection limit 0"},
 	{"processes that hold more than their role", func(l *fleet.Ledger) { snapify(l).Containers[0].Connections = 9 }, "connection-budget", "its containers hold up to 13 connections"},
-	{"more connections than the server has", func(l *fleet.Ledger) { snapify(l).Databases[0].Connections = 27 }, "connection-budget", "connection limits come to"},
+	{"more connections than the server has", func(l *fleet.Ledger) { snapify(l).Databases[0].Connections = 14 }, "connection-budget", "connections come to 81, with those of a handover"},
 
 	{"name of another app", func(l *fleet.Ledger) { snapify(l).Name = "psydge" }, "container-name", "takes name psydge"},
 	{"name of IGNY8", func(l *fleet.Ledger) { snapify(l).Name = "igny8" }, "container-name", "takes name igny8"},
@@ -490,8 +490,9 @@ var declarations = []mutation{
 	{"role not retained", func(d *declaration) { d.get(role, "psydge-role-psydge").RetainOnDelete = new(false) }, "database-protection", "psydge: is not retained"},
 	{"no connection limit", set(role, "psydge-role-psydge", "connectionLimit", nil), "connection-budget", "has no connectionLimit;"},
 	{"connections without end", set(role, "psydge-role-psydge", "connectionLimit", -1), "connection-budget", "has the connection limit -1"},
-	{"more connections than booked", set(role, "psydge-role-psydge", "connectionLimit", 15), "connection-budget", "has the connection limit 15"},
-	{"more connections than the server has", set(role, "psydge-role-psydge", "connectionLimit", 40), "connection-budget", "connection limits come to"},
+	{"more connections than booked", set(role, "psydge-role-psydge", "connectionLimit", 20), "connection-budget", "has the connection limit 20"},
+	{"no room for a handover", set(role, "psydge-role-psydge", "connectionLimit", 13), "connection-budget", "has the connection limit 13"},
+	{"more connections than the server has", set(role, "psydge-role-psydge", "connectionLimit", 25), "connection-budget", "connections come to 81, with those of a handover"},
 
 	// DNS.
 	{"record of a host that the ledger lacks", raw(dnsRecord, "x", object{"name": "new.psydge.com", "type": "A", "content": "203.0.113.10", "proxied": true, "ttl": 1, "zoneId": "00000000000000000000000000000004"}), "dns-allocation", "is a host that the ledger gives to no app"},

@@ -21,7 +21,7 @@ func seventhEntry() fleet.App {
 			{Role: fleet.Beat, Image: "seventh-backend", Memory: fleet.Memory{Steady: 70, Limit: 90}, Database: "seventh_db", Connections: 1},
 		},
 		RedisDB: 8, KeyPrefix: "seventh:",
-		Databases: []fleet.Database{{Name: "seventh_db", Role: "seventh", Connections: 5}},
+		Databases: []fleet.Database{{Name: "seventh_db", Role: "seventh", Connections: 4}},
 		Hosts:     []fleet.Host{{Name: "seventh.alorig.com", Zone: "alorig.com", Proxied: true}},
 		Routes:    []fleet.Route{{Host: "seventh.alorig.com", Upstream: fleet.Backend, Port: 8024}},
 	}
@@ -76,6 +76,8 @@ func TestSeventhApp(t *testing.T) {
 		rules.TypeContainer + " seventh-backend", rules.TypeContainer + " seventh-celery-worker", rules.TypeContainer + " seventh-celery-beat",
 		rules.TypeDatabase + " seventh-database-seventh-db", rules.TypeRole + " seventh-role-seventh",
 		rules.TypeRecord + " seventh-dns-seventh.alorig.com",
+		fleet.TypeMigration + " seventh-migration", rules.TypeRemoteCommand + " seventh-migrate",
+		fleet.TypeHandover + " seventh-backend-handover", rules.TypeRemoteCommand + " seventh-backend-take", rules.TypeRemoteCommand + " seventh-backend-end",
 		rules.TypeRemoteCommand + " seventh-redis-user", rules.TypeRemoteCommand + " seventh-site", rules.TypeRemoteCommand + " seventh-healthy",
 	} {
 		if !has[want] {
@@ -114,7 +116,7 @@ func TestSeventhAppBeyondABudget(t *testing.T) {
 			a.Budget, a.Containers[0].Memory = 2301, fleet.Memory{Steady: 2141, Limit: 2141}
 		}, "fleet-memory-budget", "13001 MiB"},
 		{"the server's memory", func(a *fleet.App) { a.Containers[0].Memory.Limit = 2000 }, "host-memory-ceiling", "all hard limits"},
-		{"the server's connections", func(a *fleet.App) { a.Databases[0].Connections = 20 }, "connection-budget", "connection limits come to"},
+		{"the server's connections", func(a *fleet.App) { a.Databases[0].Connections = 6 }, "connection-budget", "connections come to 81, with those of a handover"},
 		{"another app's Redis DB", func(a *fleet.App) { a.RedisDB = 7 }, "redis-allocation", "which asms has"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -63,7 +63,8 @@ func TestCheck(t *testing.T) {
 		{"no connection limit", psydge(func(a *App) { a.Databases[0].Connections = 0 }), "connection-budget", "psydge_db", "positive limit"},
 		{"unlimited connections", psydge(func(a *App) { a.Databases[0].Connections = -1 }), "connection-budget", "psydge_db", "connection limit -1"},
 		{"containers need more than their role has", psydge(func(a *App) { a.Databases[0].Connections = 12 }), "connection-budget", "psydge_db", "hold up to 13 connections"},
-		{"more connections than the server has", psydge(func(a *App) { a.Databases[0].Connections = 20 }), "connection-budget", "server", "come to 81"},
+		{"more connections than the server has", psydge(func(a *App) { a.Databases[0].Connections = 19 }), "connection-budget", "server", "come to 81, with those of a handover"},
+		{"more connections than the server has during a handover", backend(func(c *Container) { c.Connections = 12 }), "connection-budget", "server", "come to 81"},
 
 		// Memory.
 		{"no steady state", backend(func(c *Container) { c.Memory.Steady = 0 }), "container-memory", "psydge_backend", "positive amount"},
@@ -118,7 +119,7 @@ func TestLimitsAreInclusive(t *testing.T) {
 	t.Parallel()
 	for name, l := range map[string]Ledger{
 		"13 GB steady":       edit(func(l *Ledger) { l.Reserved[0].Memory = Memory{3300, 3300}; l.Server.Memory = 20 * GB }),
-		"80 connections":     edit(func(l *Ledger) { l.Apps[0].Databases[0].Connections = 19 }),
+		"80 connections":     edit(func(l *Ledger) { l.Apps[0].Databases[0].Connections = 18 }),
 		"the server is full": edit(func(l *Ledger) { l.Server.Memory = l.Totals().Peak() }),
 	} {
 		for _, f := range l.Check() {
@@ -161,8 +162,29 @@ func TestSortFindingsDropsRepetitions(t *testing.T) {
 
 func TestConnectionTotal(t *testing.T) {
 	t.Parallel()
-	// The limits of seven roles, 12 and 4 for IGNY8, 2 for the operator.
-	if got := Alorig().ConnectionTotal(); got != 14+9+9+3+8+6+8+12+4+2 {
+	// The shares of seven databases, 12 and 4 for IGNY8, 2 for the operator, and the
+	// successor of psydge_backend: the largest that a handover adds.
+	if got := Alorig().ConnectionTotal(); got != 13+8+8+3+7+5+7+12+4+2+6 {
 		t.Errorf("%d connections", got)
+	}
+}
+
+// A role may hold its share and what the successor of one of its containers holds.
+func TestConnectionLimits(t *testing.T) {
+	t.Parallel()
+	want := map[string]int{
+		"psydge_db": 13 + 6, "snapify_db": 8 + 4, "sitebuilder_db": 8 + 4, "sitebuilder_payload_db": 3 + 3,
+		"observer_db": 7 + 4, "astrotiming_db": 5 + 2, "asms_db": 7 + 4,
+	}
+	for _, a := range Alorig().Apps {
+		for _, d := range a.Databases {
+			if got := a.ConnectionLimit(d); got != want[d.Name] {
+				t.Errorf("%s: %d, want %d", d.Name, got, want[d.Name])
+			}
+		}
+	}
+	worker := App{Containers: []Container{{Role: Worker, Database: "a_db", Connections: 9}}}
+	if got := worker.HandoverConnections("a_db"); got != 0 {
+		t.Errorf("a worker, which is never handed over, adds %d", got)
 	}
 }

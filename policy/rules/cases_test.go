@@ -311,9 +311,10 @@ var cases = map[string][]struct {
 	},
 	"connection-budget": {
 		{"no limit", set(TypeRole, "psydge", "connectionLimit", nil), "has no connectionLimit;"},
-		{"unlimited", set(TypeRole, "psydge", "connectionLimit", -1), "has the connection limit -1; the ledger gives it 14"},
-		{"another limit", set(TypeRole, "psydge", "connectionLimit", 15), "has the connection limit 15"},
-		{"above the server", set(TypeRole, "psydge", "connectionLimit", 80), "connection limits come to"},
+		{"unlimited", set(TypeRole, "psydge", "connectionLimit", -1), "has the connection limit -1; the ledger gives it 19"},
+		{"another limit", set(TypeRole, "psydge", "connectionLimit", 20), "has the connection limit 20"},
+		{"no room for a handover", set(TypeRole, "psydge", "connectionLimit", 13), "has the connection limit 13"},
+		{"above the server", set(TypeRole, "psydge", "connectionLimit", 80), "connections come to 136, with those of a handover"},
 		{"unknown", set(TypeRole, "psydge", "connectionLimit", unknown), "no connectionLimit that is known"},
 		{"role not in the ledger", resource(TypeRole, "x", object{"name": "x"}), "every role has a limit above zero"},
 	},

@@ -278,7 +278,7 @@ func manyApps(n int) fleet.Ledger {
 		a := template
 		a.Name = fmt.Sprintf("app%d", i)
 		a.KeyPrefix, a.RedisDB = a.Name+":", 2+i
-		a.Databases = []fleet.Database{{Name: a.Name + "_db", Role: a.Name, Connections: 14}}
+		a.Databases = []fleet.Database{{Name: a.Name + "_db", Role: a.Name, Connections: 13}}
 		a.Containers = slices.Clone(a.Containers)
 		ports := map[fleet.Role]int{}
 		for j := range a.Containers {
