@@ -95,7 +95,7 @@ func expectStatic(t *testing.T, client *http.Client, app fleet.App, r fleet.Rout
 	t.Helper()
 	expectSPA(t, app, r, func(path string) (int, string, http.Header) { return get(t, client, site(r)+path) })
 	expectHeaders(t, client, site(r)+"/")
-	expectHTTPS(t, r.Host)
+	expectHTTPS(t, client, r.Host)
 	if r.Path == "" {
 		return
 	}
@@ -163,10 +163,10 @@ func expectHeaders(t *testing.T, client *http.Client, address string) {
 }
 
 // expectHTTPS expects that the host sends plain HTTP on.
-func expectHTTPS(t *testing.T, host string) {
+func expectHTTPS(t *testing.T, client *http.Client, host string) {
 	t.Helper()
 	host = strings.Replace(host, "*", "a", 1)
-	status, _, header := get(t, browser(t), "http://"+host+"/some/page?x=1")
+	status, _, header := get(t, client, "http://"+host+"/some/page?x=1")
 	if want := "https://" + host + "/some/page?x=1"; status != http.StatusPermanentRedirect || header.Get("Location") != want {
 		t.Errorf("plain HTTP: %d to %q, want %d to %q", status, header.Get("Location"), http.StatusPermanentRedirect, want)
 	}
@@ -210,7 +210,7 @@ func expectDjango(t *testing.T, client *http.Client, app fleet.App, r fleet.Rout
 		}
 	}
 	expectHeaders(t, client, site(r)+"/")
-	expectHTTPS(t, r.Host)
+	expectHTTPS(t, client, r.Host)
 
 	// Only Cloudflare may say whom it speaks for, and nobody under which prefix.
 	own := getIndex(t, client, site(r)+"/", nil)
@@ -247,7 +247,7 @@ func expectPayload(t *testing.T, client *http.Client, app fleet.App, r fleet.Rou
 			t.Errorf("%s/health: %d %.200q", host, status, body)
 		}
 		expectHeaders(t, client, "https://"+host+"/")
-		expectHTTPS(t, host)
+		expectHTTPS(t, client, host)
 	}
 }
 
@@ -424,7 +424,7 @@ func (s *suite) expectRestricted(t *testing.T, client *http.Client, app fleet.Ap
 			refused(t, fmt.Sprintf("with %v", header), status, body)
 		}
 	})
-	expectHTTPS(t, r.Host)
+	expectHTTPS(t, client, r.Host)
 }
 
 // visitor asks Caddy for a page of a host over TLS; its arguments and its answer are JSON.
