@@ -27,6 +27,7 @@ import (
 // so that -run can repeat one part.
 func TestFleet(t *testing.T) {
 	s := newSuite(t)
+	defer s.reportFigures(t)
 	for _, part := range []struct {
 		name string
 		run  func(*suite, *testing.T)
