@@ -43,7 +43,7 @@ func NewMigration(ctx *pulumi.Context, name string, args *MigrationArgs, opts ..
 		return nil, fmt.Errorf("registering migration %q: %w", name, err)
 	}
 	done, err := args.Platform.shell.run(ctx, fleet.Logical(c.app, "migrate"), script{
-		apply: fmt.Sprintf("app=%s\nmigration=%s\nneeds='%s %s'\nlock=%s\n", c.app, fleet.MigrationName(c.app),
+		apply: fmt.Sprintf("stack=%s\napp=%s\nmigration=%s\nneeds='%s %s'\nlock=%s\n", c.stack, c.app, fleet.MigrationName(c.app),
 			args.Platform.service(fleet.Postgres).Container, args.Platform.service(fleet.Redis).Container, args.Platform.lock(fleet.MigrationName(c.app))) + c.create() + migrate,
 		stdin: c.env.exports(),
 	}, pulumi.Parent(migration), pulumi.DependsOn(args.After))

@@ -1,5 +1,6 @@
 # An update that did not replace the container after all leaves the old one in its place.
 if exists "$predecessor" && ! exists "$container"; then
+	ours "$predecessor"
 	docker rename "$predecessor" "$container"
 fi
 exists "$successor" || exit 0

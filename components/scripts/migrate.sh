@@ -15,6 +15,10 @@ if [ -n "$problems" ]; then
 fi
 # Never two at a time: one that an update cut short has left finishes first.
 if docker container inspect "$migration" >/dev/null 2>&1; then
+	if [ "$(docker container inspect --format '{{index .Config.Labels "alorig.fleet.stack"}}' "$migration")" != "$stack" ]; then
+		echo "The container $migration stands in the way of a migration and does not belong to the stack $stack; rename or remove it, and run the update again." >&2
+		exit 1
+	fi
 	docker wait "$migration" >/dev/null
 	docker rm "$migration" >/dev/null
 fi

@@ -11,15 +11,20 @@ exists() { docker container inspect "$1" >/dev/null 2>&1; }
 
 # Prints status and health: "running/healthy", "exited/unhealthy", "missing".
 state() {
-	docker container inspect --format '{{.State.Status}}/{{if .State.Health}}{{.State.Health.Status}}{{end}}' "$1" 2>/dev/null || echo missing
+	said=$(docker container inspect --format '{{.State.Status}}/{{if .State.Health}}{{.State.Health.Status}}{{end}}' "$1" 2>/dev/null) || said=missing
+	echo "$said"
 }
 
-# Stops a container the way it wants to be stopped, and removes it. Only ours.
+# Ends the script where a container is somebody else's: it is neither renamed nor removed.
+ours() {
+	[ "$(docker container inspect --format '{{index .Config.Labels "alorig.fleet.stack"}}' "$1")" != "$stack" ] || return 0
+	echo "The container $1 stands in the way of a handover and does not belong to the stack $stack; rename or remove it, and run the update again." >&2
+	exit 1
+}
+
+# Stops a container the way it wants to be stopped, and removes it.
 end() {
-	if [ "$(docker container inspect --format '{{index .Config.Labels "alorig.fleet.stack"}}' "$1")" != "$stack" ]; then
-		echo "The container $1 stands in the way of a handover and does not belong to the stack $stack; rename or remove it, and run the update again." >&2
-		exit 1
-	fi
+	ours "$1"
 	docker stop "$1" >/dev/null
 	docker rm "$1" >/dev/null
 }
@@ -27,6 +32,9 @@ end() {
 # Finishes or undoes what an update that was cut short has left. Ends the script where
 # there is nobody to hand over from.
 settle() {
+	for c in "$container" "$successor" "$predecessor"; do
+		if exists "$c"; then ours "$c"; fi
+	done
 	if exists "$predecessor"; then
 		if exists "$container"; then
 			end "$predecessor"
@@ -65,8 +73,7 @@ prove() {
 		eval "$environment"
 		create "$successor" >/dev/null
 	)
-	docker start "$successor" >/dev/null
-	healthy "$successor" && return 0
+	docker start "$successor" >/dev/null && healthy "$successor" && return 0
 	said=$(state "$successor")
 	docker stop "$successor" >/dev/null
 	echo "The next version of $container did not become healthy: $successor was $said." >&2
