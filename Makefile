@@ -3,6 +3,7 @@
 # make lint      formatting, static checks, the dependency rule
 # make bench     the benchmarks of docs/performance.md
 # make up        the fleet on this machine's Docker engine, with the real providers
+# make e2e       the end-to-end suite: the fleet on this machine's engine, tried from all sides
 # make down      stop it and keep its data; with DATA=delete, delete it
 # make generate  the documents that are made from code
 # make fuzz      every fuzz target, FUZZTIME each (default 20s)
@@ -11,7 +12,7 @@ GO       ?= go
 FUZZTIME ?= 20s
 SOURCES  := $(shell find cmd components internal policy sandbox stacks -name '*.go' -o -name '*.py' -o -name '*.js' -o -name '*.sh')
 
-.PHONY: preview test lint bench generate fuzz check up down clean go
+.PHONY: preview test e2e lint bench generate fuzz check up down clean go
 
 preview: bin/alorig
 	bin/alorig preview
@@ -30,6 +31,9 @@ up: bin/sandbox
 
 down: bin/sandbox
 	DATA=$(DATA) bin/sandbox down
+
+e2e: bin/alorig
+	E2E=1 $(GO) test -count=1 -timeout 85m -v -run '^TestFleet$$' ./sandbox
 
 test: bin/alorig
 	bin/alorig setup

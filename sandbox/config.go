@@ -158,6 +158,19 @@ func (s sandbox) command(ctx context.Context, own ownSecrets, args ...string) (*
 	return cmd, nil
 }
 
+// initStack makes the stack beside its settings: in the repository it would write its salt
+// into the committed file.
+func (s sandbox) initStack(ctx context.Context, own ownSecrets) error {
+	project, err := os.ReadFile(filepath.Join(s.root, "Pulumi.yaml"))
+	if err == nil {
+		err = os.WriteFile(s.file("Pulumi.yaml"), project, 0o600)
+	}
+	if err != nil {
+		return err
+	}
+	return s.pulumi(ctx, own, "stack", "init", stack, "--cwd", s.dir)
+}
+
 // pulumi runs a command line of the CLI and shows what it says.
 func (s sandbox) pulumi(ctx context.Context, own ownSecrets, args ...string) error {
 	cmd, err := s.command(ctx, own, args...)

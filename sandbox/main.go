@@ -111,7 +111,7 @@ func (s sandbox) prepare(ctx context.Context) error {
 	if s.hasStack() {
 		return nil
 	}
-	return s.pulumi(ctx, own, "stack", "init", stack)
+	return s.initStack(ctx, own)
 }
 
 // start starts what an earlier down has stopped: PostgreSQL first, which the rest needs.

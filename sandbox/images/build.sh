@@ -1,10 +1,11 @@
 #!/bin/sh
-# Builds the images of the sandbox with the tag $1; $2 is the Caddy binary.
+# Makes the images of the sandbox with the tag $1; $2 is the Caddy binary. PostgreSQL and
+# Redis are the official images where a registry is reachable, and the distribution's
+# packages where none is.
 set -eu
 tag=$1
 caddy=$2
 cd "$(dirname "$0")"
-export DOCKER_BUILDKIT=0 # the classic builder is in every engine
 
 root=alorig-sandbox/root:$(cat root.sh packages | sha256sum | cut -c1-12)
 if ! docker image inspect "$root" >/dev/null 2>&1; then
@@ -12,15 +13,23 @@ if ! docker image inspect "$root" >/dev/null 2>&1; then
 	./root.sh "$root" >&2
 fi
 
-build() { # image directory
-	said=$(docker build --quiet --build-arg "ROOT=$root" --build-arg "VERSION=$tag" --tag "alorig-sandbox/$1:$tag" "$2" 2>&1) ||
-		{ printf '%s\n' "$said" >&2; exit 1; }
+# Gives our name to an official image.
+official() {
+	docker image inspect "alorig-sandbox/$1:$tag" >/dev/null 2>&1 && return 1
+	docker pull --quiet "$2" >/dev/null 2>&1 && docker tag "$2" "alorig-sandbox/$1:$tag"
 }
-build postgres postgres
-build redis redis
-build django ../app
-build payload ../payload
-context=$(mktemp -d)
-trap 'rm -rf "$context"' EXIT
-cp caddy/Dockerfile "$caddy" "$context"
-build caddy "$context"
+
+official postgres postgres:16 || ./layer.sh "alorig-sandbox/postgres:$tag" "$root" postgres /usr/local/bin \
+	'ENV PGDATA=/var/lib/postgresql/data PATH=/usr/lib/postgresql/15/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
+	'ENTRYPOINT ["docker-entrypoint.sh"]' 'CMD ["postgres"]'
+official redis redis:7 || ./layer.sh "alorig-sandbox/redis:$tag" "$root" redis /usr/local/bin \
+	'WORKDIR /data' 'ENTRYPOINT ["docker-entrypoint.sh"]' 'CMD ["redis-server"]'
+./layer.sh "alorig-sandbox/django:$tag" "$root" ../app /app \
+	"ENV PYTHONUNBUFFERED=1 DEMO_VERSION=$tag" 'WORKDIR /app' 'USER app'
+./layer.sh "alorig-sandbox/payload:$tag" "$root" ../payload /app \
+	"ENV NODE_PATH=/usr/share/nodejs DEMO_VERSION=$tag" 'WORKDIR /app' 'USER app'
+binary=$(mktemp -d)
+trap 'rm -rf "$binary"' EXIT
+cp "$caddy" "$binary"
+./layer.sh "alorig-sandbox/caddy:$tag" "$root" "$binary" /usr/bin \
+	'ENV XDG_CONFIG_HOME=/config XDG_DATA_HOME=/data' 'WORKDIR /srv' 'CMD ["caddy", "run", "--config", "/etc/caddy/Caddyfile"]'

@@ -18,4 +18,12 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
 	echo "listen_addresses = '*'" >>"$PGDATA/postgresql.conf"
 fi
 unset POSTGRES_PASSWORD
-exec "$@"
+# The official image asks Docker for SIGINT: with SIGTERM the server waits for its clients.
+"$@" &
+server=$!
+trap 'kill -INT "$server"' TERM INT
+while kill -0 "$server" 2>/dev/null; do
+	status=0
+	wait "$server" || status=$?
+done
+exit "$status"
