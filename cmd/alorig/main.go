@@ -1,5 +1,6 @@
 // Command alorig judges and shows the fleet without an account, a credential or a
-// plugin. `pulumi preview` and `pulumi up` do not need it.
+// plugin, and recovers from an update that was killed. `pulumi preview` and `pulumi up`
+// do not need it.
 package main
 
 import (
@@ -50,9 +51,10 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:   "alorig",
-		Short: "Judge and show the Alorig fleet",
+		Short: "Judge and show the Alorig fleet, and recover from a killed update",
 		Long: `alorig judges and shows the fleet that this repository declares. It needs no
-account, no credential and no plugin, and changes nothing.
+account, no credential and no plugin, and changes nothing. Only recover does: it
+clears what a killed update left, and needs what "pulumi up" needs.
 
 Exit codes: 0 clean, 1 a rule refuses the fleet, 2 the input or the machine is at
 fault and there is no verdict.`,
@@ -72,7 +74,7 @@ fault and there is no verdict.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(checkCommand(), previewCommand(), ledgerCommand(), setupCommand())
+	root.AddCommand(checkCommand(), previewCommand(), ledgerCommand(), recoverCommand(), setupCommand())
 	root.SetArgs(args)
 	root.SuggestionsMinimumDistance = 2
 	out := &printer{w: stdout}

@@ -1,0 +1,252 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alorig/fleet/internal/recovery"
+	"github.com/alorig/fleet/stacks"
+)
+
+// wreck is a stack of which everything but the commands of this package is made up: the
+// Pulumi CLI is a script, and the Docker engine has nothing.
+type wreck struct {
+	testing.TB
+	dir string
+}
+
+// fakeCLI answers with files. A refresh settles, and leaves what it was called with.
+const fakeCLI = `#!/bin/sh
+cd %[1]q
+case "$*" in
+*"config get"*) echo hunter2 ;;
+*config*) cat config.json ;;
+*version*) echo v3.259.0 ;;
+*whoami*) printf '{"url": "file://%%s"}\n' %[1]q ;;
+*export*) [ ! -e fault ] || { cat fault >&2; echo hunter2; exit 255; }; cat state.json ;;
+*refresh*) echo "$*" >>ran; echo '{"version": 3, "deployment": {}}' >state.json ;;
+esac
+`
+
+func newWreck(t *testing.T) *wreck {
+	t.Helper()
+	w := &wreck{TB: t, dir: t.TempDir()}
+	bin := t.TempDir()
+	if err := os.WriteFile(filepath.Join(bin, "pulumi"), fmt.Appendf(nil, fakeCLI, w.dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+
+	socket := filepath.Join(bin, "d") // a socket's path must be short
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine := httptest.NewUnstartedServer(http.HandlerFunc(func(answer http.ResponseWriter, _ *http.Request) {
+		answer.Header().Set("Api-Version", "1.41")
+		answer.Header().Set("Content-Type", "application/json")
+		_, _ = answer.Write([]byte("[]"))
+	}))
+	engine.Listener = listener
+	engine.Start()
+	t.Cleanup(engine.Close)
+
+	settings, err := stacks.ReadStackFile("../..", "sandbox")
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings[stacks.Project+":dockerSocket"] = "unix://" + socket
+	values := map[string]any{stacks.Project + ":postgresPassword": map[string]any{"secret": true}}
+	for key, value := range settings {
+		values[key] = map[string]any{"value": value, "secret": false}
+	}
+	w.write("config.json", values)
+	w.write("state.json", map[string]any{"version": 3, "deployment": map[string]any{}})
+	return w
+}
+
+func (w *wreck) write(name string, content any) {
+	w.Helper()
+	text, ok := content.(string)
+	if !ok {
+		encoded, err := json.Marshal(content)
+		if err != nil {
+			w.Fatal(err)
+		}
+		text = string(encoded)
+	}
+	path := filepath.Join(w.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		w.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *wreck) read(name string) string {
+	text, _ := os.ReadFile(filepath.Join(w.dir, name))
+	return string(text)
+}
+
+const lockName = ".pulumi/locks/organization/alorig/sandbox/one.json"
+
+// lock leaves the lock of a process.
+func (w *wreck) lock(pid int, host string) {
+	w.write(lockName, map[string]any{"pid": pid, "username": "op", "hostname": host, "timestamp": time.Now()})
+}
+
+// pending leaves an operation that was under way.
+func (w *wreck) pending() {
+	resource := map[string]any{"urn": "urn:pulumi:sandbox::alorig::docker:index/container:Container::psydge-backend", "custom": true, "type": "docker:index/container:Container"}
+	w.write("state.json", map[string]any{"version": 3, "deployment": map[string]any{
+		"resources":          []any{map[string]any{"urn": "urn:pulumi:sandbox::alorig::pulumi:pulumi:Stack::alorig-sandbox", "type": "pulumi:pulumi:Stack"}},
+		"pending_operations": []any{map[string]any{"type": "creating", "resource": resource}},
+	}})
+}
+
+func (w *wreck) recover(args ...string) (code int, stdout, stderr string) {
+	w.Helper()
+	code, stdout, stderr = alorig(w, append([]string{"recover", "--stack", "sandbox", "--dir", w.dir}, args...)...)
+	if strings.Contains(stdout+stderr, "hunter2") {
+		w.Errorf("shows a secret: %s%s", stdout, stderr)
+	}
+	return code, stdout, stderr
+}
+
+// endedProcess is the number of a process that has ended.
+func endedProcess(t testing.TB) int {
+	t.Helper()
+	cmd := exec.Command("/bin/true")
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd.Process.Pid
+}
+
+func TestRecoverNothing(t *testing.T) {
+	w := newWreck(t)
+	code, stdout, stderr := w.recover()
+	if code != exitClean || stderr != "" || !strings.HasSuffix(stdout, "Nothing is in the way of the next update.\n") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+}
+
+func TestRecoverAsksFirst(t *testing.T) {
+	w := newWreck(t)
+	here, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.lock(endedProcess(t), here)
+	w.pending()
+	code, stdout, stderr := w.recover()
+	if code != exitRefused || stderr != "" {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	for _, want := range []string{
+		": dead, no process has this number any more\n",
+		"  pending    creating docker:index/container:Container psydge-backend\n",
+		"  1. Delete the lock of op@",
+		"  2. Refresh what was under way: 1 operation, of which 1 create is forgotten.\n",
+		"Nothing was done. There is nobody to ask here: run this on a terminal, or with --yes.\n",
+	} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("does not say %q: %s", want, stdout)
+		}
+	}
+	if w.read(lockName) == "" || w.read("ran") != "" {
+		t.Error("something was done")
+	}
+
+	code, stdout, stderr = w.recover("--yes")
+	if code != exitClean || !strings.Contains(stdout, "1/2 Delete the lock") || !strings.HasSuffix(stdout, "Nothing is in the way of the next update.\n") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	if w.read(lockName) != "" {
+		t.Error("the lock is still there")
+	}
+	if ran := w.read("ran"); !strings.Contains(ran, "refresh --stack sandbox --yes --skip-preview --clear-pending-creates") || strings.Count(ran, "\n") != 1 || !strings.Contains(ran, "--target urn:pulumi:sandbox::alorig::pulumi:pulumi:Stack::alorig-sandbox") {
+		t.Errorf("runs %q", ran)
+	}
+}
+
+func TestRecoverLeavesLocksOfOthers(t *testing.T) {
+	w := newWreck(t)
+	w.lock(1, "elsewhere")
+	w.pending()
+	code, stdout, stderr := w.recover("--yes")
+	if code != exitRefused || stderr != "" || !strings.Contains(stdout, "- The lock of op@elsewhere, pid 1, since ") || !strings.Contains(stdout, "--lock-holder-is-gone") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	if w.read(lockName) == "" || w.read("ran") != "" {
+		t.Error("something was done")
+	}
+	if code, stdout, stderr := w.recover("--yes", "--lock-holder-is-gone"); code != exitClean {
+		t.Errorf("by the operator's word: exit code %d: %s%s", code, stdout, stderr)
+	}
+}
+
+func TestRecoverAsJSON(t *testing.T) {
+	w := newWreck(t)
+	w.pending()
+	for _, yes := range []bool{false, true} {
+		args := []string{"--json"}
+		want := exitRefused
+		if yes {
+			args, want = append(args, "--yes"), exitClean
+		}
+		code, stdout, stderr := w.recover(args...)
+		var o outcome
+		decoder := json.NewDecoder(strings.NewReader(stdout))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&o); err != nil || decoder.More() {
+			t.Fatalf("not one JSON value: %v: %s%s", err, stdout, stderr)
+		}
+		if code != want || len(o.Found.Operations) != 1 || len(o.Plan.Steps) != 1 || o.Plan.Steps[0].Do != recovery.Settle || o.Done != yes {
+			t.Errorf("exit code %d: %s", code, stdout)
+		}
+		if yes && (o.Remaining == nil || !o.Remaining.Clear()) {
+			t.Errorf("remaining is %+v", o.Remaining)
+		}
+	}
+}
+
+func TestRecoverFaults(t *testing.T) {
+	w := newWreck(t)
+	for _, tt := range []struct {
+		name   string
+		args   []string
+		stderr string
+	}{
+		{"path for a stack", []string{"--stack", "../prod"}, `--stack "../prod" names no stack`},
+		{"unknown flag", []string{"--force"}, "unknown flag: --force"},
+		{"argument too many", []string{"prod"}, `unknown command "prod"`},
+	} {
+		if code, stdout, stderr := w.recover(tt.args...); code != exitFault || stdout != "" || !strings.Contains(stderr, tt.stderr) {
+			t.Errorf("%s: exit code %d: %s%s", tt.name, code, stdout, stderr)
+		}
+	}
+	w.write("fault", "error: no stack named 'sandbox' found\n")
+	if code, stdout, stderr := w.recover(); code != exitFault || stdout != "" || !strings.Contains(stderr, "pulumi stack export: error: no stack named 'sandbox' found") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	w.write("config.json", map[string]any{"alorig:platform": map[string]any{"value": "both"}})
+	if code, _, stderr := w.recover(); code != exitFault || !strings.Contains(stderr, `alorig:platform is "both"; accepted: existing, managed`) {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	t.Setenv("PATH", t.TempDir())
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	if code, _, stderr := w.recover(); code != exitFault || !strings.Contains(stderr, "no Go toolchain on the PATH") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}

@@ -1,0 +1,109 @@
+package recovery
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"gocloud.dev/blob"
+	_ "gocloud.dev/blob/fileblob" // file://
+	_ "gocloud.dev/blob/s3blob"   // s3://
+)
+
+// backend is where the state lives. Lock files there are, if bucket is not nil.
+type backend struct {
+	bucket *blob.Bucket
+	shown  string // its address without credentials
+}
+
+func (b *backend) holdsLocks() bool { return b != nil && b.bucket != nil }
+
+// openBackend opens the backend as the CLI does (pkg/backend/diy of Pulumi 3.259). Pulumi
+// Cloud keeps its locks to itself.
+func openBackend(ctx context.Context, address string, o Options) (*backend, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, fmt.Errorf("the backend's address cannot be read; run `pulumi login` with one as the README shows")
+	}
+	b := &backend{shown: u.Redacted()}
+	if u.User != nil {
+		u.User = url.User("****")
+		b.shown = u.String()
+	}
+	opened := address
+	switch u.Scheme {
+	case "file":
+		opened, err = fileAddress(address, o.Directory)
+	case "s3":
+		opened, err = s3Address(u)
+	case "http", "https":
+		return b, nil
+	default:
+		return nil, fmt.Errorf("the backend %s is of a kind whose locks are not looked at here; accepted: file://, s3://, Pulumi Cloud. Look with `pulumi stack --stack %s`, and go on by hand as docs/runbook.md says", b.shown, o.Stack)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if b.bucket, err = blob.OpenBucket(ctx, opened); err != nil {
+		return nil, fmt.Errorf("opening the backend %s: %w", b.shown, err)
+	}
+	if prefix := strings.Trim(u.Path, "/"); u.Scheme == "s3" && prefix != "" {
+		b.bucket = blob.PrefixedBucket(b.bucket, prefix+"/")
+	}
+	return b, nil
+}
+
+// fileAddress makes a file address absolute, from the project's directory, in which the
+// CLI runs too.
+func fileAddress(address, directory string) (string, error) {
+	path, _, _ := strings.Cut(strings.TrimPrefix(address, "file://"), "?")
+	if path == "~" || strings.HasPrefix(path, "~/") {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", fmt.Errorf("opening the backend %s: %w; set HOME", address, err)
+		}
+		path = filepath.Join(home, strings.TrimPrefix(path, "~"))
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(directory, path)
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("opening the backend %s: %w", address, err)
+	}
+	// Next to the file, as the CLI writes it: a rename does not cross file systems.
+	return "file://" + filepath.ToSlash(path) + "?no_tmp_dir=true", nil
+}
+
+// s3Address translates what Pulumi still accepts of the first AWS SDK's parameters
+// (translateLegacyS3Params in pkg/backend/diy of Pulumi 3.259).
+func s3Address(u *url.URL) (string, error) {
+	q := u.Query()
+	scheme := "https"
+	if q.Has("disableSSL") {
+		plain, err := strconv.ParseBool(q.Get("disableSSL"))
+		if err != nil {
+			return "", fmt.Errorf("the backend's address says disableSSL=%s; accepted: true, false", q.Get("disableSSL"))
+		}
+		if plain {
+			scheme = "http"
+		}
+		q.Del("disableSSL")
+		q.Set("disable_https", strconv.FormatBool(plain))
+	}
+	if endpoint := q.Get("endpoint"); endpoint != "" {
+		if !strings.Contains(endpoint, "://") {
+			q.Set("endpoint", scheme+"://"+endpoint)
+		}
+		if q.Get("request_checksum_calculation") == "" && os.Getenv("AWS_REQUEST_CHECKSUM_CALCULATION") == "" {
+			q.Set("request_checksum_calculation", "when_required")
+		}
+	}
+	opened := *u
+	opened.RawQuery = q.Encode()
+	return opened.String(), nil
+}

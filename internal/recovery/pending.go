@@ -1,0 +1,98 @@
+package recovery
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+)
+
+// Operation is one that was under way when the engine was killed.
+type Operation struct {
+	Kind string `json:"kind"` // "creating", "updating", "deleting", …
+	Type string `json:"type"` // Pulumi's, "docker:index/container:Container"
+	Name string `json:"name"` // logical
+	URN  string `json:"urn"`
+	// InState tells that the state has the resource beside the operation.
+	InState bool `json:"inState"`
+	// Exists is the ID of what was being created and exists outside, for what must then be
+	// taken into the state.
+	Exists string `json:"exists,omitempty"`
+	// Taken tells who else has what was being created.
+	Taken string `json:"taken,omitempty"`
+	// Beside tells of what stands beside it and is not in its way.
+	Beside string `json:"beside,omitempty"`
+
+	parent, provider string // URNs
+	protect          bool
+	inputs           map[string]any
+}
+
+const creating = "creating"
+
+// Resource types whose create fails when the resource exists already, and which are then
+// adopted. Read in the providers' upstreams, at the versions of go.mod:
+//   - postgresql_role: CREATE ROLE, without IF NOT EXISTS (cyrilgdn 1.25.0)
+//   - postgresql_database: CREATE DATABASE likewise
+//   - cloudflare_record: the API refuses an identical record (code 81058), and the provider
+//     tries until its time is over (Terraform's provider 4.51, without allow_overwrite)
+//
+// The rest is created again:
+//   - postgresql_extension is CREATE EXTENSION IF NOT EXISTS; postgresql_grant revokes and
+//     grants in a transaction of its own
+//   - docker_volume: the engine answers with the volume that has the name
+//   - docker_container, docker_network: the name is taken, so what our label shows to be
+//     ours is removed first; it holds no data
+//   - docker_image, commands: repeatable
+const (
+	typeRole     = "postgresql:index/role:Role"
+	typeDatabase = "postgresql:index/database:Database"
+	typeRecord   = "cloudflare:index/record:Record"
+)
+
+// operations lists what was pending, sorted by URN. Of one resource there can be several,
+// one for each killed update.
+func (s state) operations() []Operation {
+	known := map[resource.URN]bool{}
+	for _, r := range s.Resources {
+		if !r.Delete {
+			known[r.URN] = true
+		}
+	}
+	all := []Operation{}
+	for _, op := range s.PendingOperations {
+		r := op.Resource
+		provider, _, _ := cutLast(r.Provider, "::") // a reference is the URN and the ID
+		all = append(all, Operation{
+			Kind: string(op.Type), Type: string(r.Type), Name: r.URN.Name(), URN: string(r.URN), InState: known[r.URN],
+			parent: string(r.Parent), provider: provider, protect: r.Protect, inputs: r.Inputs,
+		})
+	}
+	slices.SortFunc(all, func(a, b Operation) int { return cmp.Or(cmp.Compare(a.URN, b.URN), cmp.Compare(a.Kind, b.Kind)) })
+	return slices.CompactFunc(all, func(a, b Operation) bool { return a.URN == b.URN && a.Kind == b.Kind })
+}
+
+func cutLast(text, separator string) (before, after string, found bool) {
+	if i := strings.LastIndex(text, separator); i >= 0 {
+		return text[:i], text[i+len(separator):], true
+	}
+	return text, "", false
+}
+
+// input is a plain text among the inputs; "" where it is another kind of value.
+func (o Operation) input(key string) string {
+	text, _ := o.inputs[key].(string)
+	return text
+}
+
+// adoptable reports an operation for which the resource must be looked for outside.
+func (o Operation) adoptable(types ...string) bool {
+	return o.Kind == creating && !o.InState && slices.Contains(types, o.Type)
+}
+
+// kind is the last word of a type: "Container".
+func (o Operation) kind() string {
+	_, kind, _ := cutLast(o.Type, ":")
+	return kind
+}

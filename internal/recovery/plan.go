@@ -1,0 +1,343 @@
+package recovery
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Plan is what is to be done about what was found.
+type Plan struct {
+	Steps []Step `json:"steps"`
+	// Undecided is what is in the way and for a human to decide.
+	Undecided []string `json:"undecided"`
+	// Notes are what is left as it is, on purpose.
+	Notes []string `json:"notes"`
+}
+
+// Step is one thing to do. Each can be cut short and done again.
+type Step struct {
+	Do   Action `json:"do"`
+	Text string `json:"text"` // for people
+	Name string `json:"name"` // of the lock, container, network or resource
+	ID   string `json:"id,omitempty"`
+	To   string `json:"to,omitempty"` // the new name of a container
+	// Once is the ID of a container that must be healthy first.
+	Once string `json:"once,omitempty"`
+	// KeepFailed leaves a container that has failed, for people to look at.
+	KeepFailed bool `json:"keepFailed,omitempty"`
+	// URNs are what a refresh reads.
+	URNs []string `json:"urns,omitempty"`
+
+	operation Operation
+}
+
+// Action is a kind of step.
+type Action string
+
+// The actions, in the order in which a plan has them.
+const (
+	BreakLock       Action = "break-lock"
+	RenameContainer Action = "rename-container"
+	AwaitContainer  Action = "await-container"
+	RemoveContainer Action = "remove-container"
+	RemoveNetwork   Action = "remove-network"
+	Adopt           Action = "adopt"
+	Settle          Action = "settle"
+)
+
+// onServer reports an action on the Docker engine.
+func (a Action) onServer() bool { return a != BreakLock && a != Adopt && a != Settle }
+
+// Clear reports that nothing is in the way of the next update.
+func (p Plan) Clear() bool { return len(p.Steps) == 0 && len(p.Undecided) == 0 }
+
+// MakePlan says what to do about what was found. It decides nothing else than Found holds.
+//
+// While a living or unknowable process holds the lock nothing else is done: what looks like
+// a left-over may be what it is working on.
+func MakePlan(f Found) Plan {
+	p := planner{found: f, removed: map[string]bool{}}
+	p.locks()
+	if len(p.plan.Undecided) > 0 {
+		return p.finish(nil)
+	}
+	var services []Step
+	for _, slot := range f.Declared.Slots {
+		if slot.Volume != "" {
+			services = append(services, p.service(slot)...)
+		} else {
+			p.slot(slot)
+		}
+	}
+	p.migrations()
+	p.plan.Steps = append(p.plan.Steps, services...)
+	p.strangers()
+	p.networks()
+	p.operations()
+	return p.finish(nil)
+}
+
+type planner struct {
+	found   Found
+	plan    Plan
+	removed map[string]bool // names of containers
+}
+
+func (p *planner) finish(steps []Step) Plan {
+	p.plan.Steps = append(p.plan.Steps, steps...)
+	if p.plan.Steps == nil {
+		p.plan.Steps = []Step{}
+	}
+	for _, list := range []*[]string{&p.plan.Undecided, &p.plan.Notes} {
+		if *list == nil {
+			*list = []string{}
+		}
+		slices.Sort(*list)
+	}
+	return p.plan
+}
+
+func (p *planner) undecided(format string, args ...any) {
+	p.plan.Undecided = append(p.plan.Undecided, fmt.Sprintf(format, args...))
+}
+
+func (p *planner) note(format string, args ...any) {
+	p.plan.Notes = append(p.plan.Notes, fmt.Sprintf(format, args...))
+}
+
+func (p *planner) step(s Step, format string, args ...any) {
+	s.Text = fmt.Sprintf(format, args...)
+	p.plan.Steps = append(p.plan.Steps, s)
+}
+
+func (p *planner) locks() {
+	var steps []Step
+	for _, l := range p.found.Locks {
+		step := Step{Do: BreakLock, Name: l.Key, Text: fmt.Sprintf("Delete the lock of %s: %s.", l, l.Why)}
+		switch {
+		case l.Verdict == Dead:
+			steps = append(steps, step)
+		case l.Verdict == Alive:
+			p.undecided("The lock of %s: %s. Wait until it has finished, or end it there with Ctrl-C, and run this again.", l, l.Why)
+		case p.found.Trusted:
+			step.Text = fmt.Sprintf("Delete the lock of %s, who is gone by your word.", l)
+			steps = append(steps, step)
+		case l.PID == 0:
+			p.undecided("The lock file %s cannot be read, so nobody knows who holds it. If nobody updates %s anywhere, run this again with --lock-holder-is-gone.", l.Key, p.found.Stack)
+		default:
+			p.undecided("The lock of %s: %s. Look there for the process (`ps -p %d`). If it is gone, run this again with --lock-holder-is-gone, or `pulumi cancel --stack %s`.",
+				l, l.Why, l.PID, p.found.Stack)
+		}
+	}
+	if len(p.plan.Undecided) == 0 {
+		p.plan.Steps = steps
+	}
+}
+
+// at returns the container with the name that may be ours to touch. Somebody else's is
+// reported when an update needs the name.
+func (p *planner) at(name string, needed bool) (c *Container, foreign bool) {
+	i := slices.IndexFunc(p.found.Containers, func(c Container) bool { return c.Name == name })
+	if name == "" || i < 0 {
+		return nil, false
+	}
+	c = &p.found.Containers[i]
+	if c.Ours || c.InState {
+		return c, false
+	}
+	if needed {
+		p.undecided("The container %s is not ours: it lacks the label alorig.fleet.stack=%s. The next update needs the name. Rename it (`docker rename %[1]s NAME`) or remove it, if you know what it is.", name, p.found.Stack)
+	}
+	return nil, true
+}
+
+// remove plans the end of an orphan.
+func (p *planner) remove(c *Container, why string) {
+	p.removed[c.Name] = true
+	stop := "Stop and remove"
+	if !c.running() {
+		stop = "Remove"
+	}
+	p.step(Step{Do: RemoveContainer, Name: c.Name, ID: c.ID}, "%s the container %s: %s.", stop, c, why)
+}
+
+// rename plans that the old container of a handover gets its name back.
+func (p *planner) rename(c *Container, to string) {
+	p.step(Step{Do: RenameContainer, Name: c.Name, ID: c.ID, To: to}, "Rename the container %s back to %s, as the state knows it.", c, to)
+}
+
+const notInState = "the state does not know it, and it holds no data"
+
+// slot plans one app's container and the two beside it. What is in the state is never
+// removed: the next update does that.
+func (p *planner) slot(s Slot) {
+	container, taken := p.at(s.Container, s.Needed)
+	predecessor, _ := p.at(s.Predecessor, s.Needed)
+	successor, _ := p.at(s.Successor, s.Needed)
+	if taken {
+		return // the name is not ours to give
+	}
+	if container != nil && container.orphan() {
+		p.remove(container, notInState)
+		container = nil
+	}
+	switch {
+	case predecessor == nil:
+	case predecessor.orphan():
+		p.remove(predecessor, notInState+", and nobody asks for it under this name")
+	case container == nil:
+		p.rename(predecessor, s.Container)
+		container = predecessor
+	}
+	if successor == nil || !successor.orphan() {
+		return
+	}
+	switch {
+	case !successor.running() && successor.Status != "created":
+		// One that failed to prove itself is kept (docs/adr/0018-handover.md), and what is
+		// stopped is not in the way.
+		p.note("The container %s stands beside %s. It stays, for you to look at; the next handover removes it.", successor, s.Container)
+	case container != nil && container.healthy():
+		p.remove(successor, s.Container+" serves")
+	case container != nil && container.running() && container.Health == "starting":
+		p.removed[successor.Name] = true
+		p.step(Step{Do: RemoveContainer, Name: successor.Name, ID: successor.ID, Once: container.ID},
+			"Stop and remove the container %s once %s is healthy.", successor, s.Container)
+	case successor.running() && successor.Health != "unhealthy":
+		p.note("The container %s serves in place of %s. It stays; the next update removes it.", successor, s.Container)
+	default:
+		p.remove(successor, "it serves nobody")
+	}
+}
+
+// service plans a shared service. One that ran keeps its data in a named volume, which
+// the next one gets again; where that is not so, nobody but a human removes it.
+func (p *planner) service(s Slot) []Step {
+	c, _ := p.at(s.Container, s.Needed)
+	if c == nil || !c.orphan() {
+		return nil
+	}
+	if c.Status != "created" && !slices.Contains(c.Volumes, s.Volume) {
+		p.undecided("The container %s is ours and not in the state, and does not keep its data in the volume %s (it has %s). Save its data, and remove it with `docker rm %s`.",
+			c, s.Volume, orNone(c.Volumes), c.Name)
+		return nil
+	}
+	before := len(p.plan.Steps)
+	p.remove(c, "the state does not know it, and its data stays in the volume "+s.Volume)
+	steps := slices.Clone(p.plan.Steps[before:])
+	p.plan.Steps = p.plan.Steps[:before]
+	return steps
+}
+
+func orNone(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// migrations plans the end of containers that migrate a database. One that runs must not
+// be cut off: not every migration is one transaction.
+func (p *planner) migrations() {
+	for _, c := range p.found.Containers {
+		needed, migrates := p.found.Declared.Migrations[c.Name]
+		if !migrates {
+			continue
+		}
+		found, _ := p.at(c.Name, needed)
+		if found == nil || !found.orphan() {
+			continue
+		}
+		if c.Status == "exited" && c.ExitCode != 0 {
+			p.note("The migration in %s ended with exit code %d. It stays, for you to look at (`docker logs %s`); the next update removes it and migrates again.", c, c.ExitCode, c.Name)
+			continue
+		}
+		if c.Status != "exited" && c.Status != "created" && c.Status != "dead" {
+			p.step(Step{Do: AwaitContainer, Name: c.Name, ID: c.ID}, "Wait until the migration in %s has ended, however long it takes.", c)
+		}
+		p.removed[c.Name] = true
+		p.step(Step{Do: RemoveContainer, Name: c.Name, ID: c.ID, KeepFailed: true}, "Remove the container %s, unless the migration has failed.", c.Name)
+	}
+}
+
+// strangers notes what has our label and no name of ours.
+func (p *planner) strangers() {
+	for _, c := range p.found.Containers {
+		if c.orphan() && !p.found.Declared.has(c.Name) {
+			p.note("The container %s carries our label, and neither the state nor the ledger knows it. It is left alone; it is not in the way.", c)
+		}
+	}
+}
+
+func (p *planner) networks() {
+	for _, n := range p.found.Networks {
+		if n.InState {
+			continue
+		}
+		if !n.Ours {
+			p.undecided("The network %s (%s) is not ours: it lacks the label alorig.fleet.stack=%s. The next update makes one of the name. Remove it, or set alorig:platform to existing.", n.Name, short(n.ID), p.found.Stack)
+			continue
+		}
+		left := slices.DeleteFunc(slices.Clone(n.Containers), func(name string) bool { return p.removed[name] })
+		if len(left) > 0 {
+			p.undecided("The network %s (%s) is ours and not in the state, and is in use by %s. Disconnect them (`docker network disconnect --force %[2]s NAME`), and run this again.", n.Name, short(n.ID), strings.Join(left, ", "))
+			continue
+		}
+		p.step(Step{Do: RemoveNetwork, Name: n.Name, ID: n.ID}, "Remove the network %s (%s): the state does not know it, and it is empty.", n.Name, short(n.ID))
+	}
+}
+
+func short(id string) string { return id[:min(12, len(id))] }
+
+// operations plans what becomes of the pending operations: what was being created and is
+// there is adopted where it could not be created again; the rest is forgotten or read.
+func (p *planner) operations() {
+	if len(p.found.Operations) == 0 {
+		return
+	}
+	targets := map[string]bool{}
+	creates := 0
+	for _, o := range p.found.Operations {
+		if o.Kind == creating {
+			creates++
+		}
+		if o.Taken != "" {
+			p.undecided("%s %s cannot be created: there is %s. Remove it, if you know what it is.", o.kind(), o.Name, o.Taken)
+		}
+		if o.Beside != "" {
+			p.note("%s %s: there is %s.", o.kind(), o.Name, o.Beside)
+		}
+		switch {
+		case o.InState:
+			targets[o.URN] = true
+		case o.Exists != "":
+			targets[o.URN] = true
+			p.step(Step{Do: Adopt, Name: o.Name, ID: o.Exists, URNs: []string{o.URN}, operation: o},
+				"Take the %s %s into the state: it exists, and could not be created again.", strings.ToLower(o.kind()), cmp.Or(o.input("name"), o.Name))
+		}
+	}
+	var urns []string
+	for urn := range targets {
+		urns = append(urns, urn)
+	}
+	slices.Sort(urns)
+	text := fmt.Sprintf("Refresh what was under way: %s", plural(len(p.found.Operations), "operation"))
+	if creates > 0 {
+		text += fmt.Sprintf(", of which %s forgotten", pluralVerb(creates, "create is", "creates are"))
+	}
+	if len(urns) == 0 && p.found.Root != "" {
+		urns = []string{p.found.Root} // reads nothing
+	}
+	p.step(Step{Do: Settle, Name: p.found.Stack, URNs: urns}, "%s.", text)
+}
+
+func plural(n int, one string) string { return pluralVerb(n, one, one+"s") }
+
+func pluralVerb(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

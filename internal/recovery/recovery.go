@@ -1,0 +1,135 @@
+// Package recovery mends what an update leaves behind whose engine was killed: a lock,
+// pending operations, containers that Docker has and the state does not, half a handover.
+// Looking changes nothing; what is to be done is planned by a pure function, and done in
+// steps that can be cut short and run again.
+//
+// What is removed carries the label of this very stack and a name of ours, and is not in
+// the state. Volumes are never removed. The lock of a living update is never broken.
+package recovery
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/alorig/fleet/internal/fleet"
+)
+
+// Options say which stack is mended, and how.
+type Options struct {
+	Directory string // where Pulumi.yaml is
+	Project   string // its name
+	Stack     string
+	Ledger    fleet.Ledger
+	// Check holds the stack's plain settings against what is accepted, before they are used.
+	Check func(plain map[string]string) error
+	// PostgresAddress is where a managed network of the range has PostgreSQL.
+	PostgresAddress func(subnet netip.Prefix) netip.Addr
+	// HolderIsGone takes the operator's word for the holder of a lock that cannot be judged
+	// from this machine.
+	HolderIsGone bool
+	Progress     io.Writer // what takes long, and what the Pulumi CLI says
+}
+
+// Recovery knows the stack's backend, its settings and its server.
+type Recovery struct {
+	options  Options
+	cli      cli
+	settings settings
+	backend  *backend // nil where there are no lock files to look at
+	engine   *engine
+	judge    func(context.Context, Lock) (Verdict, string)
+}
+
+// Open reads the stack's settings and reaches its backend and its Docker engine.
+func Open(ctx context.Context, o Options) (*Recovery, error) {
+	command, err := findCLI(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	r := &Recovery{options: o, cli: command, judge: judge}
+	plain, err := command.config(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if o.Check != nil {
+		if err := o.Check(plain); err != nil {
+			return nil, err
+		}
+	}
+	if r.settings, err = readSettings(plain, o); err != nil {
+		return nil, err
+	}
+	address, err := command.backend(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if r.backend, err = openBackend(ctx, address, o); err != nil {
+		return nil, err
+	}
+	if r.engine, err = openEngine(r.settings.dockerHost()); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Close lets go of the backend and the engine.
+func (r *Recovery) Close() {
+	if r.backend.holdsLocks() {
+		_ = r.backend.bucket.Close() // everything has been read
+	}
+	_ = r.engine.client.Close()
+}
+
+// Found is what an update left behind, and what stands beside it.
+type Found struct {
+	Stack      string      `json:"stack"`
+	Backend    string      `json:"backend"`      // without credentials
+	NoLocks    bool        `json:"noLockFiles"`  // a backend of another kind, without lock files
+	Locks      []Lock      `json:"locks"`        // of this stack
+	Operations []Operation `json:"operations"`   // that were under way
+	Containers []Container `json:"containers"`   // with our label or a name of ours
+	Networks   []Network   `json:"networks"`     // with the name of ours
+	Declared   Declared    `json:"-"`            // what the settings ask for
+	Root       string      `json:"-"`            // URN of the stack itself, "" in an empty state
+	Trusted    bool        `json:"holderIsGone"` // the operator's word for what cannot be judged
+	LookedAt   time.Time   `json:"lookedAt"`     // by this machine's clock
+}
+
+// Look looks at everything and changes nothing.
+func (r *Recovery) Look(ctx context.Context) (Found, error) {
+	f := Found{
+		Stack: r.options.Stack, Backend: r.backend.shown, NoLocks: !r.backend.holdsLocks(),
+		Declared: declared(r.options.Ledger, r.settings), Trusted: r.options.HolderIsGone, LookedAt: time.Now().UTC().Truncate(time.Second),
+	}
+	var err error
+	if f.Locks, err = r.locks(ctx); err != nil {
+		return f, err
+	}
+	state, err := r.cli.export(ctx)
+	if err != nil {
+		return f, err
+	}
+	f.Root = state.root()
+	f.Operations = state.operations()
+	if f.Containers, f.Networks, err = r.engine.look(ctx, r.options.Stack, f.Declared, state.ids()); err != nil {
+		return f, err
+	}
+	if err := r.lookOutside(ctx, f.Operations); err != nil {
+		return f, err
+	}
+	return f, nil
+}
+
+// lookOutside asks PostgreSQL and Cloudflare whether what was being created exists.
+func (r *Recovery) lookOutside(ctx context.Context, operations []Operation) error {
+	if err := r.lookInPostgres(ctx, operations); err != nil {
+		return fmt.Errorf("%w\nWithout an answer it is not known whether what was being created exists", err)
+	}
+	if err := r.lookAtCloudflare(ctx, operations); err != nil {
+		return fmt.Errorf("%w\nWithout an answer it is not known whether what was being created exists", err)
+	}
+	return nil
+}
