@@ -22,21 +22,34 @@ import (
 	"github.com/alorig/fleet/policy/rules"
 )
 
-// seedApps is what the seed gives each app (§3 to §9), in deployment order.
-var seedApps = []struct {
+// seedApp is what the seed gives an app (§3 to §9).
+type seedApp struct {
 	name       string
 	roles      []string
 	databases  []string
 	extensions int
 	hosts      []string
 	images     int
-}{
+}
+
+// seedApps are in deployment order.
+var seedApps = []seedApp{
 	{"psydge", []string{"backend", "channels", "celery_worker", "celery_beat"}, []string{"psydge_db"}, 0, []string{"psydge.com", "api.psydge.com", "ws.psydge.com"}, 1},
 	{"snapify", []string{"backend", "celery_worker", "celery_beat"}, []string{"snapify_db"}, 1, []string{"snapify.pk", "api.snapify.pk", "app.snapify.pk", "admin.snapify.pk"}, 1},
 	{"sitebuilder", []string{"backend", "payload", "celery_worker", "celery_beat"}, []string{"sitebuilder_db", "sitebuilder_payload_db"}, 0, []string{"alorig.com", "api.alorig.com", "cms.alorig.com", "*.sites.alorig.com"}, 2},
 	{"observer", []string{"backend", "celery_worker", "celery_beat"}, []string{"observer_db"}, 0, []string{"observeros.app", "api.observeros.app"}, 1},
 	{"astrotiming", []string{"backend", "celery_worker", "celery_beat"}, []string{"astrotiming_db"}, 0, []string{"astrotiming.com", "api.astrotiming.com"}, 1},
 	{"asms", []string{"backend", "celery_worker", "celery_beat"}, []string{"asms_db"}, 0, []string{"schools.alorig.com", "api.schools.alorig.com"}, 1},
+}
+
+// serving are the roles that answer requests, in the order in which they are handed over.
+func (a seedApp) serving() (roles []string) {
+	for _, role := range a.roles {
+		if role == "backend" || role == "channels" || role == "payload" {
+			roles = append(roles, role)
+		}
+	}
+	return roles
 }
 
 // onTheServer is what a stack declares whatever its rollout, with existing services.
@@ -85,7 +98,10 @@ func TestInventory(t *testing.T) {
 			fleet.TypeApp: 1, fleet.TypeKeyspace: 1, fleet.TypeDomain: 1, fleet.TypeRoute: 1, fleet.TypeGate: 1,
 			fleet.TypeWorkload: len(a.roles), rules.TypeContainer: len(a.roles), rules.TypeRemoteImage: a.images,
 			fleet.TypeDatabase: len(a.databases), rules.TypeDatabase: len(a.databases), rules.TypeRole: len(a.databases), rules.TypeGrant: len(a.databases),
-			rules.TypeRecord: len(a.hosts), rules.TypeRemoteCommand: 3, // the Redis user, the site file, the gate
+			fleet.TypeMigration: 1, fleet.TypeHandover: len(a.serving()),
+			// The Redis user, the site file, the gate and the migration; two steps of each
+			// handover, and a trial of each but the first.
+			rules.TypeRecord: len(a.hosts), rules.TypeRemoteCommand: 4 + 2*len(a.serving()) + len(a.serving()) - 1,
 		}
 		if a.extensions > 0 {
 			want[rules.TypeExtension] = a.extensions
@@ -343,9 +359,22 @@ func TestContainers(t *testing.T) {
 			if got := words(c["command"]) + " "; !strings.HasPrefix(got, want.command) {
 				t.Errorf("command %q, want it to begin with %q", got, want.command)
 			}
+			if preloads := strings.Contains(words(c["command"]), " --preload "); preloads != (role == "backend") {
+				t.Errorf("loads before it listens: %v", preloads) // Daphne and Node.js always do
+			}
 			health := c["healthcheck"].(map[string]any)
 			if got := words(health["tests"]); !strings.HasPrefix(got, "CMD ") || !strings.HasSuffix(got, " "+want.probe) {
 				t.Errorf("health check %q, want it to end with %q", got, want.probe)
+			}
+			interval := "5s"
+			switch role {
+			case "celery_worker":
+				interval = "30s"
+			case "celery_beat":
+				interval = "10s"
+			}
+			if health["interval"] != interval {
+				t.Errorf("looked at every %v, want %s", health["interval"], interval)
 			}
 			if health["retries"] != 3.0 || health["startPeriod"] != "1m30s" {
 				t.Errorf("health check %v", health)
@@ -537,6 +566,8 @@ func TestRecords(t *testing.T) {
 type engine struct {
 	mu    sync.Mutex
 	waits map[string][]string // type::name to those of what it waits for
+
+	replaceOn map[string][]string // type::name to the properties whose change replaces it
 }
 
 func (e *engine) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
@@ -549,6 +580,7 @@ func (e *engine) NewResource(args pulumi.MockResourceArgs) (string, resource.Pro
 			waits = append(waits, string(u.Type())+"::"+u.Name())
 		}
 		e.waits[args.TypeToken+"::"+args.Name] = waits
+		e.replaceOn[args.TypeToken+"::"+args.Name] = args.RegisterRPC.GetReplaceOnChanges()
 	}
 	return args.Name + "-id", args.Inputs, nil
 }
@@ -557,7 +589,7 @@ func (e *engine) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) { 
 
 // update runs a program as an update, or as a preview, of the configuration.
 func update(program pulumi.RunFunc, c stored, preview bool) (*engine, error) {
-	e := &engine{waits: map[string][]string{}}
+	e := &engine{waits: map[string][]string{}, replaceOn: map[string][]string{}}
 	err := pulumi.RunErr(program, pulumi.WithMocks(Project, "prod", e), func(info *pulumi.RunInfo) {
 		info.DryRun = preview
 		info.Config, info.ConfigSecretKeys = map[string]string{}, nil
@@ -630,9 +662,16 @@ func TestRolloutWaitsForEachApp(t *testing.T) {
 			if !pulled {
 				t.Errorf("%s does not wait for its image", c)
 			}
-			for other := range first {
-				if other == c || strings.HasPrefix(other, rules.TypeContainer+"::"+a.name+"-") {
-					t.Errorf("%s waits for %s of its own app", c, other)
+			// A serving container waits for those that are handed over before it. Nothing else
+			// of an app waits for a container of it.
+			var within []string
+			for _, role := range a.serving() {
+				within = append(within, rules.TypeContainer+"::"+fleet.Logical(a.name, role))
+			}
+			within = within[:max(0, slices.Index(within, c))]
+			for _, other := range own {
+				if first[other] != slices.Contains(within, other) {
+					t.Errorf("%s waits for %s of its own app: %v", c, other, first[other])
 				}
 			}
 		}
@@ -649,6 +688,187 @@ func TestRolloutWaitsForEachApp(t *testing.T) {
 	// Nothing of a later app may hold an earlier one.
 	if e.before(rules.TypeContainer + "::psydge-backend")[command("snapify-redis-user")] {
 		t.Error("Psydge waits for Snapify")
+	}
+}
+
+// An update of an app migrates its database, tries what serves, hands it over one after
+// the other, and replaces the workers as soon as a next version serves.
+func TestTheOrderOfAnUpdate(t *testing.T) {
+	t.Parallel()
+	e, err := update(Program, inUse(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := func(name string) string { return rules.TypeRemoteCommand + "::" + name }
+	declared := func(name string) string {
+		if _, found := e.waits[name]; !found {
+			t.Fatalf("nothing is called %s", name)
+		}
+		return name
+	}
+	after := func(late, early string) {
+		t.Helper()
+		if !e.before(declared(late))[declared(early)] {
+			t.Errorf("%s does not wait for %s", late, early)
+		}
+	}
+	// While one of these runs, a container more than the app's own stands on the server.
+	type spell struct{ from, to string }
+	var spells []spell
+	for _, a := range seedApps {
+		container := func(role string) string { return rules.TypeContainer + "::" + fleet.Logical(a.name, role) }
+		step := func(role, what string) string { return command(fleet.Logical(a.name, role, what)) }
+		migrate := command(a.name + "-migrate")
+		spells = append(spells, spell{migrate, migrate})
+		for _, store := range []string{command(a.name + "-redis-user"), command("platform-check"), rules.TypeGrant + "::" + fleet.Logical(a.name, "revoke-public", a.databases[0])} {
+			after(migrate, store)
+		}
+		if pulled := rules.TypeRemoteImage + "::" + fleet.Logical(a.name, "image", a.name+"-backend"); !slices.Contains(e.waits[migrate], declared(pulled)) {
+			t.Errorf("%s does not wait for its image", migrate)
+		}
+		for _, role := range a.roles {
+			after(container(role), migrate)
+		}
+
+		serving := a.serving()
+		for i, role := range serving {
+			take, end := step(role, "take"), step(role, "end")
+			after(take, migrate)
+			after(container(role), take)
+			after(end, container(role))
+			spells = append(spells, spell{take, end})
+			for _, last := range []string{command(a.name + "-site"), command(a.name + "-healthy")} {
+				after(last, end)
+			}
+			try := step(role, "try")
+			if i == 0 {
+				if _, found := e.waits[try]; found {
+					t.Errorf("%s is tried for nothing: its take is its trial", role)
+				}
+				continue
+			}
+			spells = append(spells, spell{try, try})
+			after(try, migrate)
+			after(step(serving[0], "take"), try)
+			after(take, step(serving[i-1], "end"))
+		}
+		for _, role := range a.roles {
+			if slices.Contains(serving, role) {
+				continue
+			}
+			after(container(role), step(serving[0], "take"))
+			for _, other := range serving {
+				if e.before(container(role))[step(other, "end")] {
+					t.Errorf("%s waits until %s is replaced", role, other)
+				}
+			}
+		}
+	}
+	if len(spells) != 6+8+2 {
+		t.Errorf("%d migrations, handovers and trials, want 16", len(spells))
+	}
+	for i, one := range spells {
+		for _, other := range spells[i+1:] {
+			if !e.before(other.from)[one.to] && !e.before(one.from)[other.to] {
+				t.Errorf("the server must have memory for %s and %s at once", one.from, other.from)
+			}
+		}
+	}
+}
+
+// What stands beside a container gets the same variables, on standard input.
+func TestTransientContainersGetTheirVariablesInSecret(t *testing.T) {
+	t.Parallel()
+	settings, err := parseSettings(inUse(), Alorig(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rs, err := Alorig().rehearse("prod", settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	containers := map[string]rules.Resource{} // by logical name
+	for _, r := range rs {
+		if r.Type == rules.TypeContainer {
+			containers[r.Name] = r
+		}
+	}
+	found := 0
+	for _, r := range rs {
+		if r.Type != rules.TypeRemoteCommand {
+			continue
+		}
+		of := r.Name[:strings.LastIndex(r.Name, "-")]
+		switch strings.TrimPrefix(r.Name, of+"-") {
+		case "migrate":
+			of += "-backend"
+		case "try", "take", "end":
+		default:
+			continue
+		}
+		found++
+		t.Run(r.Name, func(t *testing.T) {
+			t.Parallel()
+			c, ok := containers[of]
+			if !ok {
+				t.Fatalf("no container %s is declared", of)
+			}
+			stdin := r.Props.Get("stdin")
+			if !stdin.Secret() {
+				t.Error("its standard input is not secret")
+			}
+			if logging, _ := rules.Read[string](r.Props, "logging"); logging != "none" {
+				t.Errorf("its output is logged: %q", logging)
+			}
+			create, _ := rules.Read[string](r.Props, "create")
+			if r.Props.Get("create").HasSecrets() || strings.Contains(create, "c4n4ry") {
+				t.Error("a secret stands in the script, which is a command line")
+			}
+			if !r.Props.Get("update").Equals(r.Props.Get("create")) || !r.Props.Get("delete").IsNull() {
+				t.Error("it does not do the same whenever it runs, or does something when it is removed")
+			}
+
+			var exports []string
+			envs, _ := rules.Read[property.Array](c.Props, "envs")
+			for _, entry := range envs.All {
+				key, value, _ := strings.Cut(entry.AsString(), "=")
+				exports = append(exports, "export "+key+"="+components.ShellWord(value))
+				if !strings.Contains(create, " --env "+key+" ") {
+					t.Errorf("%s is not passed on", key)
+				}
+			}
+			if got := strings.Split(strings.TrimSuffix(stdin.AsString(), "\n"), "\n"); !slices.Equal(got, exports) {
+				t.Errorf("%d variables, the container has %d", len(got), len(exports))
+			}
+			image, _ := rules.Read[string](c.Props, "image")
+			memory, _ := rules.Read[float64](c.Props, "memory")
+			for _, want := range []string{" " + components.ShellWord(image) + " ", fmt.Sprintf(" '--memory' '%vm' ", memory)} {
+				if !strings.Contains(create, want) {
+					t.Errorf("what it creates has no %q", want)
+				}
+			}
+		})
+	}
+	if found != 6+8*2+2 {
+		t.Errorf("%d scripts create containers, want 24", found)
+	}
+}
+
+// Everything about a container of an app is proven by its successor, so nothing is changed
+// in place. The data of a shared service must outlive a change.
+func TestWhatReplacesAContainer(t *testing.T) {
+	t.Parallel()
+	e, err := update(Program, inUse(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range seedApps {
+		for _, role := range a.roles {
+			name := rules.TypeContainer + "::" + fleet.Logical(a.name, role)
+			if got := e.replaceOn[name]; !slices.Equal(got, []string{"*"}) {
+				t.Errorf("%s is replaced by a change of %v, want any", name, got)
+			}
+		}
 	}
 }
 
