@@ -85,7 +85,7 @@ func NewApp(ctx *pulumi.Context, name string, args *AppArgs, opts ...pulumi.Reso
 	keyspace, err := NewKeyspace(ctx, fleet.Logical(args.App.Name, "keyspace"), &KeyspaceArgs{
 		App: args.App, Server: redis.Container, Port: redis.Port, Password: password,
 		AdminPassword: args.Platform.redisPassword, Shell: args.Platform.shell,
-	}, within)
+	}, within, pulumi.DependsOn(args.Platform.Ready))
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +133,7 @@ func NewApp(ctx *pulumi.Context, name string, args *AppArgs, opts ...pulumi.Reso
 
 	if _, err := NewDomain(ctx, fleet.Logical(args.App.Name, "domain"), &DomainArgs{
 		App: args.App, Address: args.Address, Zones: args.Zones,
-	}, within); err != nil {
+	}, within, pulumi.DependsOn(args.Platform.Ready)); err != nil {
 		return nil, err
 	}
 	route, err := NewRoute(ctx, fleet.Logical(args.App.Name, "route"), &RouteArgs{

@@ -95,15 +95,15 @@ func (s *suite) testExistingPlatform(t *testing.T) {
 		e.expectNothing(t, when)
 	}
 
-	e.succeeds(t, "preview", "--policy-pack", "policy")
+	e.succeeds(t, "preview", "--policy-pack", s.pack())
 	nothing("after a preview")
 
 	t.Run("host key", func(t *testing.T) {
 		e.knowHost(t, newKey(t).PublicKey())
-		e.fails(t, []string{"preview", "--policy-pack", "policy"}, "Host key verification failed")
+		e.fails(t, []string{"preview", "--policy-pack", s.pack()}, "Host key verification failed")
 		e.knowHost(t, parseKey(t, hostKey))
 		e.set(t, "ssh.hostKey", publicText(newKey(t).PublicKey()))
-		e.fails(t, upArgs, "host key mismatch")
+		e.fails(t, s.upArgs(), "host key mismatch")
 		e.set(t, "ssh.hostKey", hostKey)
 		nothing("after updates of a server with another host key")
 	})
@@ -111,7 +111,7 @@ func (s *suite) testExistingPlatform(t *testing.T) {
 	t.Run("check", func(t *testing.T) {
 		docker(t, "stop", "alorig_redis")
 		docker(t, "rename", "alorig_postgres", "alorig_postgres_elsewhere")
-		e.fails(t, upArgs,
+		e.fails(t, s.upArgs(),
 			"The shared services are not what the apps need:",
 			"- alorig_postgres does not run on the network alorig_net",
 			"- alorig_redis does not run on the network alorig_net",
@@ -124,12 +124,12 @@ func (s *suite) testExistingPlatform(t *testing.T) {
 	})
 
 	started := time.Now()
-	e.succeeds(t, upArgs...)
+	e.succeeds(t, s.upArgs()...)
 	s.figures["up of psydge beside a running Phase 0, over SSH"] = time.Since(started)
 	untouched("after the update")
 	e.expectPsydge(t)
 	for _, args := range [][]string{{"preview"}, {"preview", "--refresh"}} {
-		e.succeeds(t, append(args, "--expect-no-changes", "--policy-pack", "policy", "--diff")...)
+		e.succeeds(t, append(args, "--expect-no-changes", "--policy-pack", s.pack(), "--diff")...)
 	}
 	untouched("after the next previews")
 
@@ -389,13 +389,10 @@ func (e *existing) configure(t *testing.T, hostKey string) {
 	if err := e.box.writeConfig(t.Context(), e.own); err != nil {
 		t.Fatal(err)
 	}
-	project, err := os.ReadFile(filepath.Join(e.root, "Pulumi.yaml"))
-	if err != nil {
+	if err := e.box.writeProject(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	// In the repository it would leave settings there.
-	e.write(t, "Pulumi.yaml", string(project))
-	e.succeeds(t, "stack", "init", existingStack, "--cwd", e.box.dir)
+	e.succeeds(t, "stack", "init", existingStack)
 	for key, value := range map[string]string{
 		"platform": "existing", "engine": "ssh", "rollout": "psydge", "caddyDirectory": filepath.Dir(e.sites()),
 		"ssh.user": loginName(t), "ssh.port": sshPort, "ssh.hostKey": hostKey,

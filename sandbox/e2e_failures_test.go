@@ -162,7 +162,7 @@ func (s *suite) testDrift(t *testing.T) {
 	t.Run("removed", func(t *testing.T) {
 		docker(t, "rm", "--force", "observer_celery_beat")
 		started := time.Now()
-		if said, err := s.pulumi(t, append(upArgs, "--refresh")...); err != nil {
+		if said, err := s.pulumi(t, append(s.upArgs(), "--refresh")...); err != nil {
 			t.Fatalf("%v: %s", err, said)
 		}
 		events(t, started).only(t, "observer_celery_beat")

@@ -107,7 +107,7 @@ func nextVersion(t *testing.T, client *http.Client) string {
 
 func (s *suite) startUpdate(t *testing.T) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
-	cmd, err := s.command(context.WithoutCancel(t.Context()), s.own, upArgs...)
+	cmd, err := s.command(context.WithoutCancel(t.Context()), s.own, s.upArgs()...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -213,11 +213,13 @@ func (s *suite) pulumiQuietly(t *testing.T, args ...string) (string, error) {
 }
 
 // upArgs are the arguments of every update.
-var upArgs = []string{"up", "--yes", "--skip-preview", "--suppress-progress", "--policy-pack", "policy"}
+func (s *suite) upArgs() []string {
+	return []string{"up", "--yes", "--skip-preview", "--suppress-progress", "--policy-pack", s.pack()}
+}
 
 func (s *suite) up(t *testing.T) {
 	t.Helper()
-	if said, err := s.pulumi(t, upArgs...); err != nil {
+	if said, err := s.pulumi(t, s.upArgs()...); err != nil {
 		t.Fatalf("the update failed: %v\n%s", err, said)
 	}
 }
@@ -225,7 +227,7 @@ func (s *suite) up(t *testing.T) {
 // upFails expects an update to fail with all of the texts in what it says.
 func (s *suite) upFails(t *testing.T, texts ...string) {
 	t.Helper()
-	said, err := s.pulumi(t, upArgs...)
+	said, err := s.pulumi(t, s.upArgs()...)
 	if err == nil {
 		t.Errorf("the update succeeded:\n%s", said)
 	}
@@ -316,7 +318,7 @@ func (s *suite) testUpFromNothing(t *testing.T) {
 
 func (s *suite) testPreviewsAreEmpty(t *testing.T) {
 	for _, args := range [][]string{{"preview"}, {"preview", "--refresh"}} {
-		said, err := s.pulumi(t, append(args, "--expect-no-changes", "--policy-pack", "policy", "--diff")...)
+		said, err := s.pulumi(t, append(args, "--expect-no-changes", "--policy-pack", s.pack(), "--diff")...)
 		if err != nil {
 			t.Errorf("%v is not empty: %v\n%s", args, err, said)
 		}

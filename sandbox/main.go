@@ -72,7 +72,7 @@ func up(ctx context.Context, s sandbox) error {
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}
-	if err := s.pulumi(ctx, own, "up", "--yes", "--skip-preview", "--suppress-progress", "--policy-pack", "policy"); err != nil {
+	if err := s.pulumi(ctx, own, "up", "--yes", "--skip-preview", "--suppress-progress", "--policy-pack", s.pack()); err != nil {
 		return err
 	}
 	fmt.Fprint(os.Stderr, s.whereToLook())
@@ -99,6 +99,9 @@ func (s sandbox) prepare(ctx context.Context) error {
 	if err := s.writeConfig(ctx, own); err != nil {
 		return err
 	}
+	if err := s.writeProject(ctx); err != nil {
+		return err
+	}
 	if err := s.startCloudflare(ctx); err != nil {
 		return err
 	}
@@ -111,7 +114,7 @@ func (s sandbox) prepare(ctx context.Context) error {
 	if s.hasStack() {
 		return nil
 	}
-	return s.initStack(ctx, own)
+	return s.pulumi(ctx, own, "stack", "init", stack)
 }
 
 // start starts what an earlier down has stopped: PostgreSQL first, which the rest needs.

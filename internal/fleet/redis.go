@@ -18,8 +18,9 @@ func (a App) RedisACL() []string {
 		broker + "celeryev/worker.*",
 		"+@all", "-@dangerous", "-select", fmt.Sprintf("+select|%d", a.RedisDB),
 		// Not dangerous to Redis, but to the neighbours: a key carried into their database
-		// number, the functions and scripts that all share, the names of their channels and
-		// keys.
+		// number, the functions and scripts that all share, the names of their channels, and of
+		// their keys: a connection that selects nothing is in IGNY8's database.
+		"-scan", "-randomkey", "-dbsize",
 		"-move", "-copy", "-function", "-script|flush", "-script|kill", "-pubsub", "-client|tracking",
 	}
 }

@@ -30,6 +30,7 @@ official redis redis:7 || ./layer.sh "alorig-sandbox/redis:$tag" "$root" redis /
 	"ENV NODE_PATH=/usr/share/nodejs DEMO_VERSION=$tag" 'WORKDIR /app' 'USER app'
 binary=$(mktemp -d)
 trap 'rm -rf "$binary"' EXIT
-cp "$caddy" "$binary"
-./layer.sh "alorig-sandbox/caddy:$tag" "$root" "$binary" /usr/bin \
+mkdir -p "$binary/usr/bin" "$binary/data" # root's, not Redis'
+cp "$caddy" "$binary/usr/bin"
+./layer.sh "alorig-sandbox/caddy:$tag" "$root" "$binary" / \
 	'ENV XDG_CONFIG_HOME=/config XDG_DATA_HOME=/data' 'WORKDIR /srv' 'CMD ["caddy", "run", "--config", "/etc/caddy/Caddyfile"]'
