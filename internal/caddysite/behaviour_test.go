@@ -373,6 +373,148 @@ func TestRequestsAreHeldWhileTheUpstreamRestarts(t *testing.T) {
 	}
 }
 
+// uploads are a request of each kind, with a body of a megabyte where it has one.
+func uploads(t *testing.T, c *caddy) map[string]func() (answer, error) {
+	t.Helper()
+	request := func(method string, body func() io.Reader, protocols ...string) func() (answer, error) {
+		client := c.client(t, direct, protocols...)
+		return func() (answer, error) {
+			req, err := http.NewRequest(method, "https://api.psydge.com/orders", body())
+			if err != nil {
+				return answer{}, err
+			}
+			return do(client, req)
+		}
+	}
+	megabyte := func() io.Reader { return strings.NewReader(strings.Repeat("p", 1<<20)) }
+	return map[string]func() (answer, error){
+		"GET over HTTP/2":        request(http.MethodGet, func() io.Reader { return http.NoBody }),
+		"GET over HTTP/1.1":      request(http.MethodGet, func() io.Reader { return http.NoBody }, "http/1.1"),
+		"POST over HTTP/2":       request(http.MethodPost, megabyte),
+		"POST over HTTP/1.1":     request(http.MethodPost, megabyte, "http/1.1"),
+		"POST of unknown length": request(http.MethodPost, func() io.Reader { return io.MultiReader(megabyte()) }, "http/1.1"),
+	}
+}
+
+// answeredBy sends one request of each kind and asserts who answers it, whole and soon.
+func answeredBy(t *testing.T, requests map[string]func() (answer, error), container string, within time.Duration) {
+	t.Helper()
+	for name, request := range requests {
+		begun := time.Now()
+		a, err := request()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		s := a.seen(t)
+		if s.Container != container {
+			t.Errorf("%s is answered by %s, not %s", name, s.Container, container)
+		}
+		if strings.HasPrefix(name, "POST") && s.Body != strings.Repeat("p", 1<<20) {
+			t.Errorf("%s arrives with %d bytes", name, len(s.Body))
+		}
+		if took := time.Since(begun); took > within {
+			t.Errorf("%s takes %s", name, took)
+		}
+	}
+}
+
+// A handover as Caddy sees it (ADR 18). Bounds are wide: what must not happen is that a
+// request waits for something that is not there, which takes the 30 seconds it is held.
+func TestHandover(t *testing.T) {
+	const soon = 5 * time.Second
+	c := startCaddy(t, "psydge")
+	container, successor := c.upstreams["psydge_backend"], c.upstreams["psydge_backend_next"]
+	requests := uploads(t, c)
+
+	successor.start(t)
+	for range 10 {
+		answeredBy(t, requests, "psydge_backend", soon)
+	}
+
+	container.stop()
+	for range 3 {
+		answeredBy(t, requests, "psydge_backend_next", soon)
+	}
+
+	container.start(t)
+	back := time.Now()
+	client := c.client(t, direct)
+	for get(t, client, "https://api.psydge.com/").seen(t).Container != "psydge_backend" {
+		if time.Since(back) > soon {
+			t.Fatalf("the container is not asked again after %s", soon)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Logf("asked again after %s", time.Since(back))
+	for range 10 {
+		answeredBy(t, requests, "psydge_backend", soon)
+	}
+
+	// The end of the handover: nobody is asked but the container.
+	successor.stop()
+	for range 3 {
+		answeredBy(t, requests, "psydge_backend", soon)
+	}
+
+	// Neither: held, until either is there.
+	for _, who := range []*upstream{successor, container} {
+		container.stop()
+		successor.stop()
+		type result struct {
+			name string
+			answer
+			err error
+		}
+		results := make(chan result, len(requests))
+		for name, request := range requests {
+			go func() {
+				a, err := request()
+				results <- result{name, a, err}
+			}()
+		}
+		select {
+		case r := <-results:
+			t.Fatalf("%s is not held: %v, %v", r.name, r.answer, r.err)
+		case <-time.After(1500 * time.Millisecond):
+		}
+		who.start(t)
+		started := time.Now()
+		for range requests {
+			r := <-results
+			if r.err != nil {
+				t.Errorf("%s: %v", r.name, r.err)
+				continue
+			}
+			if s := r.seen(t); s.Container != who.name || strings.HasPrefix(r.name, "POST") && len(s.Body) != 1<<20 {
+				t.Errorf("%s is answered by %s, and arrives with %d bytes", r.name, s.Container, len(s.Body))
+			}
+		}
+		if waited := time.Since(started); waited > soon {
+			t.Errorf("the held requests are answered %s after %s is there", waited, who.name)
+		}
+	}
+}
+
+// A socket is opened wherever requests go, and stays there when they go elsewhere.
+func TestSocketsDuringAHandover(t *testing.T) {
+	c := startCaddy(t, "psydge")
+	container, successor := c.upstreams["psydge_channels"], c.upstreams["psydge_channels_next"]
+	old := openSocket(t, c, "https://ws.psydge.com/prices/")
+	must(t, roundTrip(old, "before"))
+	successor.start(t)
+	must(t, roundTrip(old, "beside the successor"))
+
+	container.stop() // as http.Server does it: open sockets are not its own any more
+	opened := openSocket(t, c, "https://ws.psydge.com/prices/")
+	must(t, roundTrip(opened, "on the successor"))
+
+	container.start(t)
+	c.writeSite(t, "snapify", c.site(t, "snapify"))
+	must(t, c.reload())
+	must(t, roundTrip(opened, "after the container is back, and after a reload"))
+}
+
 func TestReload(t *testing.T) {
 	c := startCaddy(t, "psydge")
 	client := c.client(t, direct)

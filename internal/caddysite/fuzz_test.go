@@ -78,8 +78,8 @@ var knownLine = regexp.MustCompile(`^(` + strings.Join([]string{
 	`\t\trequest_body \{`, `\t\t\tmax_size 25MB`,
 	`\t\t@bare not path /[^\s{}"\x60]+ /[^\s{}"\x60]+/\*`,
 	`\t\trewrite @bare /[^\s{}"\x60]+\{uri\}`,
-	`\t\treverse_proxy [a-z0-9_-]+:[0-9]{1,5} \{`,
-	`\t\t\t(lb_try_duration 30s|lb_try_interval 25ms|stream_timeout 24h|stream_close_delay 24h)`,
+	`\t\treverse_proxy [a-z0-9_-]+:[0-9]{1,5} [a-z0-9_-]+_next:[0-9]{1,5} \{`,
+	`\t\t\t(lb_policy first|lb_try_duration 30s|lb_try_interval 25ms|fail_duration 250ms|stream_timeout 24h|stream_close_delay 24h)`,
 	`\t\t\theader_up (X-Real-IP \{client_ip\}|X-Request-ID \{uuid\}|-X-Forwarded-Prefix|X-Forwarded-Prefix /[^\s{}"\x60]+)`,
 	`\t\t\ttransport http \{`,
 	`\t\t\t\t(dial_timeout 200ms|response_header_timeout 120s|keepalive off)`,
@@ -91,6 +91,9 @@ func checkStructure(t *testing.T, text string, hosts int) {
 	for _, line := range strings.Split(text, "\n") {
 		if !knownLine.MatchString(line) {
 			t.Fatalf("Render does not write the line %q:\n%s", line, text)
+		}
+		if words := strings.Fields(line); len(words) == 4 && words[0] == "reverse_proxy" && words[2] != strings.Replace(words[1], ":", "_next:", 1) {
+			t.Fatalf("%s is no successor of %s", words[2], words[1])
 		}
 		if depth == 0 && strings.HasSuffix(line, " {") && !strings.HasPrefix(line, "(") {
 			sites++

@@ -181,6 +181,12 @@ func (c *caddy) site(t *testing.T, name string) string {
 				c.upstreams[container] = startUpstream(t, container)
 			}
 			text = strings.ReplaceAll(text, container+":"+strconv.Itoa(r.Port), c.upstreams[container].address)
+			// Its next version, which does not run unless a test starts it.
+			next := fleet.SuccessorName(container)
+			if c.upstreams[next] == nil {
+				c.upstreams[next] = newUpstream(t, next)
+			}
+			text = strings.ReplaceAll(text, next+":"+strconv.Itoa(r.Port), c.upstreams[next].address)
 			continue
 		}
 		root := filepath.Join(c.dir, "static", app.Name, r.Static)
@@ -246,11 +252,17 @@ type seen struct {
 	Header                             http.Header
 }
 
-func startUpstream(t *testing.T, name string) *upstream {
+func newUpstream(t *testing.T, name string) *upstream {
 	t.Helper()
 	u := &upstream{name: name, address: net.JoinHostPort(direct, freePort(t))}
-	u.start(t)
 	t.Cleanup(u.stop)
+	return u
+}
+
+func startUpstream(t *testing.T, name string) *upstream {
+	t.Helper()
+	u := newUpstream(t, name)
+	u.start(t)
 	return u
 }
 
@@ -267,7 +279,9 @@ func (u *upstream) start(t *testing.T) {
 func (u *upstream) stop() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	_ = u.server.Close()
+	if u.server != nil {
+		_ = u.server.Close()
+	}
 }
 
 func (u *upstream) answer(w http.ResponseWriter, r *http.Request) {
