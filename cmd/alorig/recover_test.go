@@ -157,7 +157,7 @@ func TestRecoverAsksFirst(t *testing.T) {
 		": dead, no process has this number any more\n",
 		"  pending    creating docker:index/container:Container psydge-backend\n",
 		"  1. Delete the lock of op@",
-		"  2. Refresh what was under way: 1 operation, of which 1 create is forgotten.\n",
+		"  2. Refresh what was under way, 1 operation, and forget 1 create, which the next update makes again.\n",
 		"Nothing was done. There is nobody to ask here: run this on a terminal, or with --yes.\n",
 	} {
 		if !strings.Contains(stdout, want) {

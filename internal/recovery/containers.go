@@ -26,6 +26,7 @@ type Container struct {
 	Status   string `json:"status"`           // "running", "exited", "created", …
 	Health   string `json:"health,omitempty"` // "healthy", "starting", "unhealthy"; "" without a health check
 	Ours     bool   `json:"ours"`             // carries the label of this stack
+	Label    string `json:"label,omitempty"`  // of the stack it belongs to
 	InState  bool   `json:"inState"`
 	ExitCode int    `json:"exitCode,omitempty"` // of one that has ended
 	// Volumes are the named volumes it has mounted.
@@ -52,6 +53,7 @@ type Network struct {
 	Name       string   `json:"name"`
 	ID         string   `json:"id"`
 	Ours       bool     `json:"ours"`
+	Label      string   `json:"label,omitempty"` // of the stack it belongs to
 	InState    bool     `json:"inState"`
 	Containers []string `json:"containers"` // names of those that run on it
 }
@@ -191,8 +193,9 @@ func (e *engine) container(ctx context.Context, stack, id string) (Container, er
 	}
 	c := Container{
 		Name: strings.TrimPrefix(found.Name, "/"), ID: found.ID, Status: string(found.State.Status),
-		Ours: found.Config.Labels[fleet.LabelStack] == stack,
+		Label: found.Config.Labels[fleet.LabelStack],
 	}
+	c.Ours = c.Label == stack
 	if c.Status == "exited" {
 		c.ExitCode = found.State.ExitCode
 	}
@@ -213,7 +216,8 @@ func (e *engine) network(ctx context.Context, stack, id string) (Network, error)
 	if err != nil {
 		return Network{}, fmt.Errorf("looking at the network %s: %w", id, err)
 	}
-	n := Network{Name: found.Name, ID: found.ID, Ours: found.Labels[fleet.LabelStack] == stack, Containers: []string{}}
+	n := Network{Name: found.Name, ID: found.ID, Label: found.Labels[fleet.LabelStack], Containers: []string{}}
+	n.Ours = n.Label == stack
 	for _, endpoint := range found.Containers {
 		n.Containers = append(n.Containers, endpoint.Name)
 	}

@@ -61,7 +61,7 @@ func MakePlan(f Found) Plan {
 	p := planner{found: f, removed: map[string]bool{}}
 	p.locks()
 	if len(p.plan.Undecided) > 0 {
-		return p.finish(nil)
+		return p.finish()
 	}
 	var services []Step
 	for _, slot := range f.Declared.Slots {
@@ -76,7 +76,7 @@ func MakePlan(f Found) Plan {
 	p.strangers()
 	p.networks()
 	p.operations()
-	return p.finish(nil)
+	return p.finish()
 }
 
 type planner struct {
@@ -85,8 +85,7 @@ type planner struct {
 	removed map[string]bool // names of containers
 }
 
-func (p *planner) finish(steps []Step) Plan {
-	p.plan.Steps = append(p.plan.Steps, steps...)
+func (p *planner) finish() Plan {
 	if p.plan.Steps == nil {
 		p.plan.Steps = []Step{}
 	}
@@ -148,9 +147,17 @@ func (p *planner) at(name string, needed bool) (c *Container, foreign bool) {
 		return c, false
 	}
 	if needed {
-		p.undecided("The container %s is not ours: it lacks the label alorig.fleet.stack=%s. The next update needs the name. Rename it (`docker rename %[1]s NAME`) or remove it, if you know what it is.", name, p.found.Stack)
+		p.undecided("The container %s is not ours: %s. The next update needs the name. Rename it (`docker rename %[1]s NAME`) or remove it, if you know what it is.", name, p.notOurs(c.Label))
 	}
 	return nil, true
+}
+
+// notOurs says what shows that something is somebody else's.
+func (p *planner) notOurs(label string) string {
+	if label != "" {
+		return fmt.Sprintf("its label alorig.fleet.stack is %s, not %s", label, p.found.Stack)
+	}
+	return fmt.Sprintf("it lacks the label alorig.fleet.stack=%s", p.found.Stack)
 }
 
 // remove plans the end of an orphan.
@@ -277,7 +284,7 @@ func (p *planner) networks() {
 			continue
 		}
 		if !n.Ours {
-			p.undecided("The network %s (%s) is not ours: it lacks the label alorig.fleet.stack=%s. The next update makes one of the name. Remove it, or set alorig:platform to existing.", n.Name, short(n.ID), p.found.Stack)
+			p.undecided("The network %s (%s) is not ours: %s. The next update makes one of the name. Remove it, or set alorig:platform to existing.", n.Name, short(n.ID), p.notOurs(n.Label))
 			continue
 		}
 		left := slices.DeleteFunc(slices.Clone(n.Containers), func(name string) bool { return p.removed[name] })
@@ -298,11 +305,8 @@ func (p *planner) operations() {
 		return
 	}
 	targets := map[string]bool{}
-	creates := 0
+	forgotten := 0
 	for _, o := range p.found.Operations {
-		if o.Kind == creating {
-			creates++
-		}
 		if o.Taken != "" {
 			p.undecided("%s %s cannot be created: there is %s. Remove it, if you know what it is.", o.kind(), o.Name, o.Taken)
 		}
@@ -316,6 +320,8 @@ func (p *planner) operations() {
 			targets[o.URN] = true
 			p.step(Step{Do: Adopt, Name: o.Name, ID: o.Exists, URNs: []string{o.URN}, operation: o},
 				"Take the %s %s into the state: it exists, and could not be created again.", strings.ToLower(o.kind()), cmp.Or(o.input("name"), o.Name))
+		case o.Kind == creating:
+			forgotten++
 		}
 	}
 	var urns []string
@@ -323,9 +329,9 @@ func (p *planner) operations() {
 		urns = append(urns, urn)
 	}
 	slices.Sort(urns)
-	text := fmt.Sprintf("Refresh what was under way: %s", plural(len(p.found.Operations), "operation"))
-	if creates > 0 {
-		text += fmt.Sprintf(", of which %s forgotten", pluralVerb(creates, "create is", "creates are"))
+	text := fmt.Sprintf("Refresh what was under way, %s", plural(len(p.found.Operations), "operation", "operations"))
+	if forgotten > 0 {
+		text += fmt.Sprintf(", and forget %s, which the next update makes again", plural(forgotten, "create", "creates"))
 	}
 	if len(urns) == 0 && p.found.Root != "" {
 		urns = []string{p.found.Root} // reads nothing
@@ -333,9 +339,7 @@ func (p *planner) operations() {
 	p.step(Step{Do: Settle, Name: p.found.Stack, URNs: urns}, "%s.", text)
 }
 
-func plural(n int, one string) string { return pluralVerb(n, one, one+"s") }
-
-func pluralVerb(n int, one, many string) string {
+func plural(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}

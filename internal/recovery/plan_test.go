@@ -71,6 +71,7 @@ func TestRecoverPlan(t *testing.T) {
 		{name: "orphan", found: Found{Containers: []Container{box("web", "running/healthy")}}, steps: []string{"remove-container web"}},
 		{name: "orphan of an app to come", found: Found{Containers: []Container{box("later_web", "exited")}}, steps: []string{"remove-container later_web"}},
 		{name: "somebody else's", found: Found{Containers: []Container{foreign("web")}}, undecided: []string{"The container web is not ours: it lacks the label alorig.fleet.stack=test."}},
+		{name: "another stack's", found: Found{Containers: []Container{{Name: "web", ID: "i", Status: "running", Label: "prod"}}}, undecided: []string{"its label alorig.fleet.stack is prod, not test."}},
 		{name: "somebody else's, and an orphan", found: Found{Containers: []Container{foreign("web"), box("worker", "created")}}, steps: []string{"remove-container worker"}, undecided: []string{"The container web is not ours"}},
 		{name: "somebody else's successor", found: Found{Containers: []Container{known("web", "running/healthy"), foreign("web_next")}}, undecided: []string{"web_next is not ours"}},
 		{name: "somebody else's, for an app to come", found: Found{Containers: []Container{foreign("later_web")}}},
