@@ -150,7 +150,7 @@ func TestCheckAsJSON(t *testing.T) {
 	const want = `{
   "stack": "prod",
   "rollout": "asms",
-  "resources": 147,
+  "resources": 185,
   "refused": false,
   "findings": [],
   "memory": {
