@@ -212,10 +212,11 @@ func (p *planner) slot(s Slot) {
 		p.removed[successor.Name] = true
 		p.step(Step{Do: RemoveContainer, Name: successor.Name, ID: successor.ID, Once: container.ID},
 			"Stop and remove the container %s once %s is healthy.", successor, s.Container)
-	case successor.running() && successor.Health != "unhealthy":
+	case successor.running():
+		// Even an unhealthy one: it may be slow, and is all that visitors have.
 		p.note("The container %s serves in place of %s. It stays; the next update removes it.", successor, s.Container)
 	default:
-		p.remove(successor, "it serves nobody")
+		p.remove(successor, "it has never been started")
 	}
 }
 

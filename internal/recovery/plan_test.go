@@ -136,9 +136,9 @@ func TestRecoverPlan(t *testing.T) {
 			notes: []string{"web_next (exited) stands beside web. It stays, for you to look at"},
 		},
 		{
-			name:  "a successor that serves nobody",
+			name:  "a successor that is slow, beside nobody",
 			found: Found{Containers: []Container{known("web", "exited"), box("web_next", "running/unhealthy")}},
-			steps: []string{"remove-container web_next"},
+			notes: []string{"web_next (unhealthy) serves in place of web"},
 		},
 		{
 			name:  "a successor that was never started",
