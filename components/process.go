@@ -57,7 +57,7 @@ const HealthPath = "/health"
 func httpHealth(interpreter []string, at place) probe {
 	return probe{
 		test:     slices.Concat([]string{"CMD"}, interpreter, []string{strconv.Itoa(at.container.Port), at.host, HealthPath}),
-		interval: 5 * time.Second, timeout: 5 * time.Second, startup: 90 * time.Second,
+		interval: 10 * time.Second, timeout: 5 * time.Second, startup: 90 * time.Second,
 	}
 }
 
@@ -135,7 +135,7 @@ func (w CeleryWorker) command(at place) []string {
 func (w CeleryWorker) probe(at place) probe {
 	return probe{
 		test:     []string{"CMD", "python", "-c", workerProbe, fleet.WorkerNode(at.app.Name)},
-		interval: 30 * time.Second, timeout: 20 * time.Second, startup: 90 * time.Second,
+		interval: 60 * time.Second, timeout: 20 * time.Second, startup: 90 * time.Second,
 	}
 }
 
@@ -167,7 +167,7 @@ func (CeleryBeat) command(place) []string {
 func (CeleryBeat) probe(place) probe {
 	return probe{
 		test:     []string{"CMD", "python", "-c", beatProbe, strconv.Itoa(int(beatOldest.Seconds()))},
-		interval: 10 * time.Second, timeout: 10 * time.Second, startup: 90 * time.Second,
+		interval: 30 * time.Second, timeout: 10 * time.Second, startup: 90 * time.Second,
 	}
 }
 func (CeleryBeat) grace() time.Duration           { return 10 * time.Second }
