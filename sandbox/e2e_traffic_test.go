@@ -76,7 +76,7 @@ type attack struct {
 // POSTed, each with a text of its own; gets are asked in turn.
 func startAttack(client *http.Client, perSecond int, gets, posts []string) *attack {
 	a := &attack{ended: make(chan struct{})}
-	a.attacker = vegeta.NewAttacker(vegeta.Client(client), vegeta.Workers(20), vegeta.MaxWorkers(4000))
+	a.attacker = vegeta.NewAttacker(vegeta.Client(client), vegeta.Workers(20), vegeta.MaxWorkers(500))
 	var number atomic.Int64
 	all := len(gets) + len(posts)
 	targeter := func(target *vegeta.Target) error {
