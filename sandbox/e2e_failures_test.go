@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/alorig/fleet/internal/fleet"
 	"github.com/alorig/fleet/stacks"
@@ -161,11 +160,11 @@ func (s *suite) testDrift(t *testing.T) {
 	})
 	t.Run("removed", func(t *testing.T) {
 		docker(t, "rm", "--force", "observer_celery_beat")
-		started := time.Now()
+		watched := watchEvents(t)
 		if said, err := s.pulumi(t, append(s.upArgs(), "--refresh")...); err != nil {
 			t.Fatalf("%v: %s", err, said)
 		}
-		events(t, started).only(t, "observer_celery_beat")
+		watched().only(t, "observer_celery_beat")
 		s.expectHealthy(t)
 	})
 }

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
+	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,6 +30,7 @@ func (s *suite) testHandover(t *testing.T) {
 	load := startAttack(browser(t), 100, []string{"https://snapify.pk/"}, []string{"https://snapify.pk/jobs"})
 	time.Sleep(5 * time.Second)
 
+	watched := watchEvents(t)
 	started := time.Now()
 	s.setImage(t, "snapify-backend", image("2"))
 	s.up(t)
@@ -48,7 +53,7 @@ func (s *suite) testHandover(t *testing.T) {
 	}
 	expectDone(t, client, "https://snapify.pk", task)
 
-	seen := events(t, started)
+	seen := watched()
 	seen.once(t, "snapify_migrate", "create")
 	seen.inOrder(t,
 		event{"snapify_migrate", "die"}, event{"snapify_backend_next", "create"}, event{"snapify_backend_next", "health_status: healthy"},
@@ -83,7 +88,7 @@ func (s *suite) testHandoverOfTwoServers(t *testing.T) {
 	client := browser(t)
 	others := startAttack(browser(t), 20, otherApps("psydge"), nil)
 	load := startAttack(browser(t), 50, []string{"https://api.psydge.com/", "https://ws.psydge.com/", "https://cms.alorig.com/"}, []string{"https://api.psydge.com/jobs"})
-	started := time.Now()
+	watched := watchEvents(t)
 	docker(t, "tag", "alorig-sandbox/payload:1", "alorig-sandbox/payload:2")
 	s.setImage(t, "psydge-backend", image("2"))
 	s.setImage(t, "sitebuilder-payload", "alorig-sandbox/payload:2")
@@ -96,7 +101,7 @@ func (s *suite) testHandoverOfTwoServers(t *testing.T) {
 	s.expectHealthy(t)
 	openSocket(t, client).close(t)
 
-	seen := events(t, started)
+	seen := watched()
 	seen.once(t, "psydge_migrate", "create")
 	seen.inOrder(t,
 		event{"psydge_channels_next", "health_status: healthy"}, event{"psydge_channels_next", "destroy"},
@@ -163,18 +168,30 @@ type event struct{ container, action string }
 // history is what happened to the stack's containers, in order.
 type history []event
 
-// events are those that interest us since a moment.
-func events(t *testing.T, since time.Time) history {
+// watchEvents notes what happens to the stack's containers until the function it returns is
+// called. The engine itself remembers 256 events, which health checks alone fill in minutes.
+func watchEvents(t *testing.T) func() history {
 	t.Helper()
-	out := docker(t, "events", "--since", fmt.Sprint(since.Unix()), "--until", fmt.Sprint(time.Now().Unix()+1),
-		"--filter", "type=container", "--filter", "label="+fleet.LabelStack+"="+stack, "--format", "{{index .Actor.Attributes \"name\"}}\t{{.Action}}")
-	var seen history
-	for _, line := range lines(out) {
-		if name, action, ok := strings.Cut(line, "\t"); ok && !strings.HasPrefix(action, "exec_") {
-			seen = append(seen, event{name, action})
-		}
+	ctx, cancel := context.WithCancel(t.Context())
+	cmd := exec.CommandContext(ctx, "docker", "events", "--filter", "type=container", "--filter", "label="+fleet.LabelStack+"="+stack,
+		"--format", "{{index .Actor.Attributes \"name\"}}\t{{.Action}}")
+	var said bytes.Buffer
+	cmd.Stdout = &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
 	}
-	return seen
+	return sync.OnceValue(func() history {
+		time.Sleep(time.Second) // the last of them are on their way
+		cancel()
+		_ = cmd.Wait() // it was cancelled
+		var seen history
+		for _, line := range lines(said.String()) {
+			if name, action, ok := strings.Cut(line, "\t"); ok && !strings.HasPrefix(action, "exec_") {
+				seen = append(seen, event{name, action})
+			}
+		}
+		return seen
+	})
 }
 
 func (h history) String() string {
