@@ -45,6 +45,7 @@ func (s server) run(script, stdin string) (string, error) {
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", script)
 	cmd.Stdin = strings.NewReader(stdin)
 	cmd.Env = []string{"PATH=" + s.commands + ":/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "SITES=" + s.sites, "HOME=" + s.t.TempDir()}
+	cmd.WaitDelay = 5 * time.Second // what the script started may outlive it
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

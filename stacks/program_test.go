@@ -366,12 +366,12 @@ func TestContainers(t *testing.T) {
 			if got := words(health["tests"]); !strings.HasPrefix(got, "CMD ") || !strings.HasSuffix(got, " "+want.probe) {
 				t.Errorf("health check %q, want it to end with %q", got, want.probe)
 			}
-			interval := "5s"
+			interval := "10s"
 			switch role {
 			case "celery_worker":
-				interval = "30s"
+				interval = "1m0s"
 			case "celery_beat":
-				interval = "10s"
+				interval = "30s"
 			}
 			if health["interval"] != interval {
 				t.Errorf("looked at every %v, want %s", health["interval"], interval)
