@@ -103,7 +103,7 @@ func TestRedisACL(t *testing.T) {
 		"~psydge:*", "&psydge:*",
 		"&psydge:/2.celery.pidbox", "&psydge:/2.celeryev/worker.*",
 		"+@all", "-@dangerous", "-select", "+select|2",
-		"-move", "-copy", "-function", "-script|flush", "-script|kill", "-pubsub", "-client|tracking",
+		"-scan", "-randomkey", "-dbsize", "-move", "-copy", "-function", "-script|flush", "-script|kill", "-pubsub", "-client|tracking",
 	}
 	if got := app.RedisACL(); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
