@@ -133,7 +133,6 @@ func declaredFlags(t *testing.T, c container) map[string][]string {
 		if value != nil {
 			flags[flag] = append(flags[flag], fmt.Sprintf(format, value))
 		}
-
 	}
 	items := func(key string) []any {
 		list, _ := declared[key].([]any)
