@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -49,17 +48,7 @@ func browser(t *testing.T) *http.Client {
 // get returns the status and the body of an answer.
 func get(t *testing.T, client *http.Client, address string) (int, string, http.Header) {
 	t.Helper()
-	answer, err := client.Get(address)
-	if err != nil {
-		t.Errorf("%s: %v", address, err)
-		return 0, "", nil
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Errorf("%s: %v", address, err)
-	}
-	return answer.StatusCode, string(body), answer.Header
+	return ask(t, client, address, nil)
 }
 
 // attack is a constant stream of requests.
