@@ -28,6 +28,7 @@ type container struct {
 	networkName                 string     // the same, known before the update
 	address                     netip.Addr // fixed on the network; the zero value lets Docker choose
 	memory                      fleet.Memory
+	background                  bool // nobody waits for it: it gets the processor after the others
 	probe                       probe
 	grace                       time.Duration
 	hostPorts                   docker.ContainerPortArray
@@ -44,6 +45,10 @@ const (
 	logFileSize   = "10m"
 	logFiles      = "3"
 )
+
+// backgroundShares is the weight at the processor of what nobody waits for, where Docker
+// gives others 1024. It tells only while the processor has more to do than it can.
+const backgroundShares = 128
 
 func (c container) labels() map[string]string {
 	labels := map[string]string{
@@ -106,6 +111,9 @@ func (c container) register(ctx *pulumi.Context, name string, opts ...pulumi.Res
 		Ports:   c.hostPorts,
 		Volumes: c.volumes,
 	}
+	if c.background {
+		args.CpuShares = pulumi.Int(backgroundShares)
+	}
 	if len(c.entrypoint) > 0 {
 		args.Entrypoints = pulumi.ToStringArray(c.entrypoint)
 	}
@@ -124,11 +132,13 @@ func (c container) register(ctx *pulumi.Context, name string, opts ...pulumi.Res
 // those that stand beside it for a while. It is what register declares, but for what such
 // a container does without: it publishes nothing, mounts nothing and never restarts by
 // itself. Values of variables are taken from the shell's own, so that none is on a
-// command line. A probe goes through a shell: the docker command knows no other form.
+// command line. Until it serves it is in the background. A probe goes through a shell:
+// the docker command knows no other form.
 func (c container) create() string {
 	words := []string{
 		"--pull", "never", "--init", "--network", c.networkName,
 		"--memory", megabytes(c.memory.Limit), "--memory-reservation", megabytes(c.memory.Steady), "--memory-swap", megabytes(c.memory.Limit),
+		"--cpu-shares", strconv.Itoa(backgroundShares),
 		"--stop-timeout", strconv.Itoa(int(c.grace.Seconds())),
 		"--log-driver", "json-file", "--log-opt", "max-size=" + logFileSize, "--log-opt", "max-file=" + logFiles,
 		"--security-opt", "no-new-privileges:true", "--cap-drop", "ALL",

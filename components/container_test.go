@@ -46,6 +46,10 @@ func TestASuccessorIsWhatTheProviderDeclares(t *testing.T) {
 				want := declaredFlags(t, c)
 				want["--name"] = []string{"somebody_next"}
 				want["--pull"] = []string{"never"} // the update pulls images, and by their digest
+				if _, background := want["--cpu-shares"]; background == booked.Role.Serves() {
+					t.Errorf("the processor is shared by %q; only who answers requests goes before others", want["--cpu-shares"])
+				}
+				want["--cpu-shares"] = []string{"128"} // until it serves
 				for _, flag := range slices.Sorted(maps.Keys(got)) {
 					if _, declared := want[flag]; !declared {
 						t.Errorf("%s %q is not declared", flag, got[flag])
@@ -143,6 +147,7 @@ func declaredFlags(t *testing.T, c container) map[string][]string {
 	put("--memory", "%vm", declared["memory"])
 	put("--memory-reservation", "%vm", declared["memoryReservation"])
 	put("--memory-swap", "%vm", declared["memorySwap"])
+	put("--cpu-shares", "%v", declared["cpuShares"])
 	put("--stop-timeout", "%v", declared["stopTimeout"])
 	put("--init", "%v", declared["init"])
 	put("--log-driver", "%v", declared["logDriver"])
@@ -189,7 +194,7 @@ func declaredFlags(t *testing.T, c container) map[string][]string {
 		t.Errorf("the provider gives it %v s to stop, docker %v s", declared["destroyGraceSeconds"], declared["stopTimeout"])
 	}
 	known := []string{
-		"memory", "memoryReservation", "memorySwap", "stopTimeout", "destroyGraceSeconds", "init", "logDriver", "logOpts", "healthcheck",
+		"memory", "memoryReservation", "memorySwap", "cpuShares", "stopTimeout", "destroyGraceSeconds", "init", "logDriver", "logOpts", "healthcheck",
 		"networksAdvanced", "labels", "securityOpts", "capabilities", "envs", "image", "command", "ports", "volumes",
 		"name", "networkMode", "restart", "mustRun", "wait", "waitTimeout", // of the provider, or of what lasts
 	}
@@ -199,4 +204,26 @@ func declaredFlags(t *testing.T, c container) map[string][]string {
 		}
 	}
 	return flags
+}
+
+// A variable that reaches a container through the docker command's own environment must
+// not be one that the command itself obeys.
+func TestVariablesOfTheDockerCommandAreRefused(t *testing.T) {
+	t.Parallel()
+	app, _ := fleet.Alorig().App("psydge")
+	booked, _ := app.Container(fleet.Worker)
+	args := &WorkloadArgs{
+		App: app, Container: booked, Process: processes[fleet.Worker], Image: "registry.example.com/psydge@sha256:4e1f",
+		Environment: map[string]string{"PATH": "/opt/bin", "MY_PATH": "/opt", "LD_PRELOAD": "x.so"},
+		Secrets:     map[string]pulumi.StringOutput{"DOCKER_HOST": pulumi.String("tcp://c4n4ry").ToStringOutput()},
+		DatabaseURL: pulumi.String("postgres://").ToStringOutput(), RedisURL: pulumi.String("redis://").ToStringOutput(),
+		Network: pulumi.String("alorig_net"), NetworkName: "alorig_net",
+	}
+	err := pulumi.RunErr(func(ctx *pulumi.Context) error {
+		_, err := NewWorkload(ctx, "psydge-celery_worker", args)
+		return err
+	}, pulumi.WithMocks("alorig", ourStack, &containerRecorder{}))
+	if err == nil || !strings.Contains(err.Error(), "stacks/psydge.go gives psydge_celery_worker the variables DOCKER_HOST, LD_PRELOAD, PATH, which") || strings.Contains(err.Error(), "c4n4ry") {
+		t.Errorf("got %v", err)
+	}
 }

@@ -99,9 +99,9 @@ rename)
 	mv "$at/$1" "$at/$2"
 	changed ;;
 update)
-	[ "$1 $2" = '--restart unless-stopped' ] || fail "update $*"
-	known "$3"
-	echo unless-stopped > "$at/$3/restart" ;;
+	[ "$1 $2 $3 $4" = '--restart unless-stopped --cpu-shares 1024' ] || fail "update $*"
+	known "$5"
+	echo unless-stopped > "$at/$5/restart" ;;
 wait)
 	known "$1"
 	into "$1" exited
@@ -228,7 +228,9 @@ func (r *scriptRecorder) NewResource(args pulumi.MockResourceArgs) (string, reso
 		defer r.mu.Unlock()
 		r.found[args.Name] = registration{create: text("create"), update: text("update"), stdin: text("stdin")}
 	}
-	return args.Name + "-id", args.Inputs, nil
+	state := args.Inputs.Copy()
+	state["stdout"] = resource.NewStringProperty("what " + args.Name + " printed\n")
+	return args.Name + "-id", state, nil
 }
 
 func (*scriptRecorder) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
@@ -411,7 +413,11 @@ func TestWhatAKilledUpdateLeftIsSettled(t *testing.T) {
 		},
 		"killed while the provider stops the old one": {
 			map[string]string{previous: "exited/healthy", next: "running/healthy"},
-			map[string]string{current: "old psydge_backend_previous: exited/healthy", next: "old psydge_backend_next: running/healthy"},
+			map[string]string{previous: "old psydge_backend_previous: exited/healthy", next: "old psydge_backend_next: running/healthy"},
+		},
+		"the old one was sick when it was handed over": {
+			map[string]string{previous: "running/unhealthy", next: "running/healthy"},
+			map[string]string{previous: "old psydge_backend_previous: running/unhealthy", next: "old psydge_backend_next: running/healthy"},
 		},
 		"killed before the provider created its own": {
 			map[string]string{next: "running/healthy"},
@@ -469,12 +475,12 @@ func TestWhatAKilledUpdateLeftIsSettled(t *testing.T) {
 // that settles everything.
 func TestAnyLeftoverEndsInAHandover(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs a hundred and fifty scripts")
+		t.Skip("runs two hundred scripts")
 	}
 	states := []string{"", "running/starting", "running/healthy", "running/unhealthy", "exited/healthy"}
 	for _, now := range states {
 		for _, successor := range states {
-			for _, old := range []string{"", "running/healthy", "exited/healthy"} {
+			for _, old := range []string{"", "running/healthy", "running/unhealthy", "exited/healthy"} {
 				t.Run(strings.Join([]string{now, successor, old}, ","), func(t *testing.T) {
 					t.Parallel()
 					s := newHandoverServer(t)
@@ -565,6 +571,24 @@ func TestAnUpdateThatReplacedNothingPutsTheOldOneBack(t *testing.T) {
 	s.mustDo("take")
 	s.mustDo("end")
 	s.expect(map[string]string{current: "old psydge_backend: running/healthy"})
+}
+
+// Also in an update back to the old version, which finds its own container and nothing to
+// change about it, the end runs when take has run.
+func TestTheEndFollowsEveryTake(t *testing.T) {
+	s := newHandoverServer(t)
+	s.put(current, "running/healthy", ourStack)
+	first, err := s.step("take")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := s.step("take")
+	if err != nil || first == "" || first == again {
+		t.Errorf("take prints %q, then %q (%v); the end would not see that it ran again", first, again, err)
+	}
+	if stdin := s.scripts()["end"].stdin; !strings.Contains(stdin, "\n# after the take of what psydge-backend-take printed\n") {
+		t.Errorf("the end is not given what take has printed: %.200q", stdin[max(0, len(stdin)-200):])
+	}
 }
 
 func TestAMigration(t *testing.T) {

@@ -135,7 +135,7 @@ func (w CeleryWorker) command(at place) []string {
 func (w CeleryWorker) probe(at place) probe {
 	return probe{
 		test:     []string{"CMD", "python", "-c", workerProbe, fleet.WorkerNode(at.app.Name)},
-		interval: 60 * time.Second, timeout: 20 * time.Second, startup: 90 * time.Second,
+		interval: 30 * time.Second, timeout: 20 * time.Second, startup: 90 * time.Second,
 	}
 }
 

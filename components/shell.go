@@ -62,5 +62,16 @@ func (s Shell) run(ctx *pulumi.Context, name string, sc script, opts ...pulumi.R
 	return c, nil
 }
 
+// stdout is what a script has printed, unknown while it is about to run.
+func stdout(ran pulumi.Resource) pulumi.StringOutput {
+	switch c := ran.(type) {
+	case *local.Command:
+		return c.Stdout
+	case *remote.Command:
+		return c.Stdout
+	}
+	panic(fmt.Sprintf("%T is not what Shell.run registers", ran))
+}
+
 // ShellWord writes a text as one word of a POSIX shell.
 func ShellWord(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

@@ -2,6 +2,9 @@ package components
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -50,6 +53,10 @@ func NewWorkload(ctx *pulumi.Context, name string, args *WorkloadArgs, opts ...p
 		return nil, fmt.Errorf("%s holds up to %d PostgreSQL connections, the ledger gives it %d; run fewer processes or threads in stacks/%s.go, or raise Connections in internal/fleet",
 			physical, need, c.Connections, app.Name)
 	}
+	if taken := args.steering(); len(taken) > 0 {
+		return nil, fmt.Errorf("stacks/%s.go gives %s the variables %s, which would steer the docker command that creates its next version; give them other names or set them in the image",
+			app.Name, physical, strings.Join(taken, ", "))
+	}
 	after := args.After
 	if args.Handover != nil {
 		if err := args.Handover.take(ctx, after); err != nil {
@@ -85,10 +92,23 @@ func (args *WorkloadArgs) container(stack string) container {
 		network:     args.Network,
 		networkName: args.NetworkName,
 		memory:      c.Memory,
+		background:  !c.Role.Serves(),
 		probe:       args.Process.probe(at),
 		grace:       args.Process.grace(),
 		replaceOn:   []string{"*"}, // what is changed in place would not be handed over
 	}
+}
+
+// steering are the variables that mean something to the docker command itself, whose
+// environment is how they reach a container (see create).
+func (args *WorkloadArgs) steering() []string {
+	var found []string
+	for _, name := range slices.Sorted(maps.Keys(args.environment(args.place()))) {
+		if name == "PATH" || strings.HasPrefix(name, "DOCKER_") || strings.HasPrefix(name, "LD_") {
+			found = append(found, name)
+		}
+	}
+	return found
 }
 
 func (args *WorkloadArgs) place() place {

@@ -21,53 +21,35 @@ import (
 	"github.com/alorig/fleet/internal/pinned"
 )
 
-// composeBar is how much longer than Docker Compose the program may take to start the
-// same containers in the same order.
+// composeBar is how much longer than Docker Compose the program may take from nothing to
+// the same containers, healthy in the same order.
 const composeBar = 1.3
 
-// Docker Compose starts the very containers of the fleet, measured in the same run. Both
-// begin with the network, all data and Caddy's site files there and no container.
+// Docker Compose starts the very containers of the fleet, in the same run. It finds
+// network, data and Caddy's site files there, which the update from nothing had to make.
+// Its containers stay: this is the last part of the suite.
 func (s *suite) testCompose(t *testing.T) {
 	binary, err := pinned.Compose(t.Context(), os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := composition{binary: binary, file: filepath.Join(t.TempDir(), "compose.yaml")}
-	inOrder := s.composeProject(t)
-	atOnce, err := inOrder.WithServicesTransform(func(_ string, service types.ServiceConfig) (types.ServiceConfig, error) {
-		service.DependsOn = nil
-		return service, nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range []struct {
-		figure  string
-		project *types.Project
-	}{
-		{"compose up from nothing, all at once", atOnce},
-		{"compose up from nothing", inOrder},
-	} {
-		s.removeContainers(t)
-		s.figures[m.figure] = c.up(t, m.project)
-		s.expectHealthy(t)
-	}
-	s.composeRedeploy(t, c, inOrder)
-
+	project := s.composeProject(t)
 	s.removeContainers(t)
-	started := time.Now()
-	// Only the containers are looked at: PostgreSQL is not there to be asked for its roles.
-	if said, err := s.pulumi(t, "refresh", "--yes", "--skip-preview", "--suppress-progress", "--target", "**docker:index/container:Container**"); err != nil {
-		t.Fatalf("%v: %s", err, said)
-	}
-	s.up(t)
-	s.figures["up again"] = time.Since(started)
+	compose := c.up(t, project)
+	s.figures["compose up from nothing"] = compose
 	s.expectHealthy(t)
+	s.composeRedeploy(t, c, project)
 
-	ratio := float64(s.figures["up again"]) / float64(s.figures["compose up from nothing"])
-	t.Logf("up again takes %.2f times as long as Docker Compose; %.1f is the bar", ratio, composeBar)
+	ours := s.figures["up from nothing"]
+	if ours == 0 {
+		t.Log("no ratio: this fleet was not brought up in this run")
+		return
+	}
+	ratio := float64(ours) / float64(compose)
+	t.Logf("from nothing the program takes %.2f times as long as Docker Compose; %.1f is the bar", ratio, composeBar)
 	if ratio > composeBar {
-		t.Errorf("up again took %s, Docker Compose %s", s.figures["up again"], s.figures["compose up from nothing"])
+		t.Errorf("up from nothing took %s, Docker Compose %s", ours, compose)
 	}
 }
 
@@ -201,7 +183,7 @@ func composeService(t *testing.T, c container.InspectResponse, from *imagetypes.
 		HealthCheck: &types.HealthCheckConfig{
 			Test: types.HealthCheckTest(health.Test), Interval: &interval, Timeout: &timeout, StartPeriod: &startPeriod, Retries: &retries,
 		},
-		MemLimit: types.UnitBytes(host.Memory), MemReservation: types.UnitBytes(host.MemoryReservation), MemSwapLimit: types.UnitBytes(host.MemorySwap),
+		CPUShares: host.CPUShares, MemLimit: types.UnitBytes(host.Memory), MemReservation: types.UnitBytes(host.MemoryReservation), MemSwapLimit: types.UnitBytes(host.MemorySwap),
 		Restart: string(host.RestartPolicy.Name), StopGracePeriod: &grace, Init: host.Init,
 		Logging:     &types.LoggingConfig{Driver: host.LogConfig.Type, Options: types.Options(host.LogConfig.Config)},
 		SecurityOpt: host.SecurityOpt, CapAdd: host.CapAdd, CapDrop: host.CapDrop,

@@ -22,6 +22,8 @@ const longestWait = time.Second
 
 // A new image for one app while GET and POST requests run at 100 a second through Caddy.
 func (s *suite) testHandover(t *testing.T) {
+	s.elsewhere = true
+	defer func() { s.elsewhere = false }()
 	client := browser(t)
 	before := countJobs(t, client, "https://snapify.pk")
 	task := postTask(t, client, "https://snapify.pk", 20*time.Second)
@@ -68,6 +70,8 @@ func (s *suite) testHandover(t *testing.T) {
 
 // Back by configuration alone, onto a database that the newer version has migrated.
 func (s *suite) testRollback(t *testing.T) {
+	s.elsewhere = true
+	defer func() { s.elsewhere = false }()
 	client := browser(t)
 	before := countJobs(t, client, "https://snapify.pk")
 	defer s.watchCommandLines(t)() // it takes too much of a small machine for a measurement
@@ -85,11 +89,12 @@ func (s *suite) testRollback(t *testing.T) {
 
 // Two serving containers of one app: none stops before the next versions of both are proven.
 func (s *suite) testHandoverOfTwoServers(t *testing.T) {
+	s.elsewhere = true
+	defer func() { s.elsewhere = false }()
 	client := browser(t)
 	others := startAttack(browser(t), 20, otherApps("psydge"), nil)
 	load := startAttack(browser(t), 50, []string{"https://api.psydge.com/", "https://ws.psydge.com/", "https://cms.alorig.com/"}, []string{"https://api.psydge.com/jobs"})
 	watched := watchEvents(t)
-	docker(t, "tag", "alorig-sandbox/payload:1", "alorig-sandbox/payload:2")
 	s.setImage(t, "psydge-backend", image("2"))
 	s.setImage(t, "sitebuilder-payload", "alorig-sandbox/payload:2")
 	s.up(t)

@@ -38,6 +38,8 @@ settle() {
 	if exists "$predecessor"; then
 		if exists "$container"; then
 			end "$predecessor"
+		elif [ "$(state "$successor")" = running/healthy ] && [ "$(state "$predecessor")" != running/healthy ]; then
+			exit 0
 		else
 			docker rename "$predecessor" "$container"
 		fi
