@@ -89,18 +89,13 @@ func (h *Handover) take(ctx *pulumi.Context, after []pulumi.Resource) (err error
 // end removes what stands beside the container. It runs whenever take has run: also in an
 // update back to what the container still is, after one that was cut short between them.
 func (h *Handover) end(ctx *pulumi.Context, after pulumi.Resource) (pulumi.Resource, error) {
-	run := pulumi.Sprintf("%s# after the take of %s\n", h.container.env.exports(), stdout(h.Taken))
-	return h.run(ctx, "end", endHandover, run, []pulumi.Resource{after})
+	return h.step(ctx, "end", endHandover, []pulumi.Resource{after}, stdout(h.Taken))
 }
 
 // step registers a script whose text and standard input hold all of the container, so
 // that whatever changes the container runs it.
-func (h *Handover) step(ctx *pulumi.Context, name, text string, after []pulumi.Resource) (pulumi.Resource, error) {
-	return h.run(ctx, name, text, h.container.env.exports(), after)
-}
-
-func (h *Handover) run(ctx *pulumi.Context, name, text string, stdin pulumi.StringInput, after []pulumi.Resource) (pulumi.Resource, error) {
+func (h *Handover) step(ctx *pulumi.Context, name, text string, after []pulumi.Resource, triggers ...pulumi.Input) (pulumi.Resource, error) {
 	return h.shell.run(ctx, fleet.Logical(h.container.name, name), script{
-		apply: h.parameters + text, stdin: stdin,
+		apply: h.parameters + text, stdin: h.container.env.exports(), triggers: triggers,
 	}, pulumi.Parent(h), pulumi.DependsOn(after))
 }

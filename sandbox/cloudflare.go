@@ -86,7 +86,7 @@ func (s sandbox) startCloudflare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close()
+	defer log.Close() //nolint:errcheck // the process has its own
 	cmd := exec.Command(self, "serve")
 	cmd.Dir, cmd.Stdout, cmd.Stderr = s.root, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -518,7 +518,7 @@ func (e *existing) expectPsydge(t *testing.T) {
 	}
 	var declared []string
 	for _, r := range e.resources(t) {
-		switch r.Type {
+		switch r.Type.String() {
 		case "docker:index/container:Container":
 			declared = append(declared, fmt.Sprint(r.Outputs["name"]))
 		case "docker:index/network:Network", "docker:index/volume:Volume":

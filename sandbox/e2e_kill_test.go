@@ -189,7 +189,7 @@ func waitEvent(t *testing.T, want event, update *exec.Cmd) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer cmd.Wait() //nolint:errcheck // it is cancelled
+	defer cmd.Wait()
 	scanner := bufio.NewScanner(out)
 	for scanner.Scan() {
 		if scanner.Text() == want.container+"\t"+want.action {

@@ -129,7 +129,7 @@ func (c canaries) tree(t *testing.T, directory string, skip ...string) int {
 // What the search for secrets can find.
 func TestCanariesAreFound(t *testing.T) {
 	t.Parallel()
-	const secret = "a secret: 5+5=10/2?" //nolint:gosec // not one
+	const secret = "a secret: 5+5=10/2?"
 	all := canaries{}
 	all.addSecret("KEY", secret)
 	forms := map[string]string{

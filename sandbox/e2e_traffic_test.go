@@ -147,14 +147,14 @@ func openSocket(t *testing.T, client *http.Client) *socket {
 	transport.ForceAttemptHTTP2 = false // a WebSocket begins with an HTTP/1.1 request
 	transport.TLSClientConfig.NextProtos = []string{"http/1.1"}
 	upgrading.Transport = transport
-	c, _, err := websocket.Dial(ctx, "wss://ws.psydge.com/ws", &websocket.DialOptions{
+	c, _, err := websocket.Dial(ctx, "wss://ws.psydge.com/ws", &websocket.DialOptions{ //nolint:bodyclose // it is the socket
 		HTTPClient: &upgrading, HTTPHeader: http.Header{"Origin": {"https://psydge.com"}},
 	})
 	if err != nil {
 		t.Fatalf("opening a WebSocket: %v", err)
 	}
 	s.ended.Go(func() {
-		defer c.CloseNow() //nolint:errcheck // it may be closed already
+		defer c.CloseNow()
 		for n := 0; ctx.Err() == nil; n++ {
 			text := fmt.Sprintf("echo %d", n)
 			err := c.Write(ctx, websocket.MessageText, []byte(text))

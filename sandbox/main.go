@@ -24,17 +24,17 @@ down   stops the fleet and keeps its data; with DATA=delete everything is delete
 serve  the emulated Cloudflare API alone; up starts it by itself`
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	commands := map[string]func(context.Context, sandbox) error{"up": up, "down": down, "serve": serve}
 	if len(os.Args) != 2 || commands[os.Args[1]] == nil {
 		fmt.Fprintln(os.Stderr, usage)
 		os.Exit(2)
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	s, err := open()
 	if err == nil {
 		err = commands[os.Args[1]](ctx, s)
 	}
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sandbox:", err)
 		os.Exit(1)

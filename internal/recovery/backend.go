@@ -34,7 +34,7 @@ func openBackend(ctx context.Context, address string, o Options) (*backend, erro
 		u.User = url.User("****")
 		b.shown = u.String()
 	}
-	opened := address
+	var opened string
 	switch u.Scheme {
 	case "file":
 		opened, err = fileAddress(address, o.Directory)

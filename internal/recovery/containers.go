@@ -192,7 +192,7 @@ func (e *engine) container(ctx context.Context, stack, id string) (Container, er
 		return Container{}, fmt.Errorf("looking at the container %s: %w", id, err)
 	}
 	c := Container{
-		Name: strings.TrimPrefix(found.Name, "/"), ID: found.ID, Status: string(found.State.Status),
+		Name: strings.TrimPrefix(found.Name, "/"), ID: found.ID, Status: found.State.Status,
 		Label: found.Config.Labels[fleet.LabelStack],
 	}
 	c.Ours = c.Label == stack
@@ -200,7 +200,7 @@ func (e *engine) container(ctx context.Context, stack, id string) (Container, er
 		c.ExitCode = found.State.ExitCode
 	}
 	if found.State.Health != nil && found.State.Health.Status != container.NoHealthcheck {
-		c.Health = string(found.State.Health.Status)
+		c.Health = found.State.Health.Status
 	}
 	for _, m := range found.Mounts {
 		if m.Type == mount.TypeVolume {

@@ -92,7 +92,7 @@ func (r *Recovery) readLock(ctx context.Context, key string) (lock Lock, there b
 	lock = Lock{Key: key, Verdict: Unknowable, Why: "it cannot be read, so nobody knows who holds it"}
 	var content lockFile
 	if json.Unmarshal(text, &content) != nil || content.PID <= 0 || content.Hostname == "" || content.Timestamp.IsZero() {
-		return lock, true, nil
+		return lock, true, nil //nolint:nilerr // what cannot be read is a finding, not a failure
 	}
 	lock.PID, lock.User, lock.Host, lock.Since = content.PID, content.Username, content.Hostname, content.Timestamp
 	lock.Verdict, lock.Why = r.judge(ctx, lock)

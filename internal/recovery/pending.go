@@ -63,7 +63,7 @@ func (s state) operations() []Operation {
 	all := []Operation{}
 	for _, op := range s.PendingOperations {
 		r := op.Resource
-		provider, _, _ := cutLast(r.Provider, "::") // a reference is the URN and the ID
+		provider, _ := cutLast(r.Provider, "::") // a reference is the URN and the ID
 		all = append(all, Operation{
 			Kind: string(op.Type), Type: string(r.Type), Name: r.URN.Name(), URN: string(r.URN), InState: known[r.URN],
 			parent: string(r.Parent), provider: provider, protect: r.Protect, inputs: r.Inputs,
@@ -73,11 +73,12 @@ func (s state) operations() []Operation {
 	return slices.CompactFunc(all, func(a, b Operation) bool { return a.URN == b.URN && a.Kind == b.Kind })
 }
 
-func cutLast(text, separator string) (before, after string, found bool) {
+// cutLast cuts a text at the last separator; without one, all of it is before.
+func cutLast(text, separator string) (before, after string) {
 	if i := strings.LastIndex(text, separator); i >= 0 {
-		return text[:i], text[i+len(separator):], true
+		return text[:i], text[i+len(separator):]
 	}
-	return text, "", false
+	return text, ""
 }
 
 // input is a plain text among the inputs; "" where it is another kind of value.
@@ -93,6 +94,6 @@ func (o Operation) adoptable(types ...string) bool {
 
 // kind is the last word of a type: "Container".
 func (o Operation) kind() string {
-	_, kind, _ := cutLast(o.Type, ":")
+	_, kind := cutLast(o.Type, ":")
 	return kind
 }
