@@ -129,6 +129,9 @@ func (w CeleryWorker) command(at place) []string {
 		"--concurrency", strconv.Itoa(w.Concurrency),
 		"--max-memory-per-child", strconv.Itoa(int(share) * 1024), // KiB
 		"--max-tasks-per-child", "500",
+		// An app has one worker, so no neighbours. Looking for them after Redis was away can
+		// leave it connected and deaf for ever (docs/provider-surprises.md).
+		"--without-mingle", "--without-gossip",
 	}
 }
 

@@ -124,6 +124,7 @@ func (s *suite) testOutages(t *testing.T) {
 				}
 				return nil
 			})
+			expectWorkers(t, client) // health is a minute late
 			s.up(t)
 			expectVersion(t, client, astrotiming, version)
 			if now := countJobs(t, client, astrotiming); now != kept {

@@ -195,8 +195,8 @@ func (s *suite) searchPulumi(t *testing.T, all canaries) {
 	watch := s.watchCommandLines(t)
 	defer watch()
 	for _, args := range [][]string{
-		{"preview", "--diff", "--policy-pack", "policy"},
-		{"preview", "--json", "--policy-pack", "policy"},
+		{"preview", "--diff", "--policy-pack", s.pack()},
+		{"preview", "--json", "--policy-pack", s.pack()},
 		{"preview", "--diff", "--refresh", "--show-reads", "--show-sames"},
 		{"stack", "export"},
 		{"stack", "--show-urns", "--show-ids"},

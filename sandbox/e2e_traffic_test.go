@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -178,6 +179,12 @@ func openSocket(t *testing.T, client *http.Client) *socket {
 			}
 		}
 	})
+	waitFor(t, "the first echo", func() error {
+		if s.echoes.Load() == 0 && s.failed.Load() == nil {
+			return errors.New("nothing came back")
+		}
+		return nil
+	})
 	return s
 }
 
@@ -188,9 +195,6 @@ func (s *socket) close(t *testing.T) {
 	s.ended.Wait()
 	if err := s.failed.Load(); err != nil {
 		t.Errorf("the WebSocket dropped after %d echoes: %v", s.echoes.Load(), *err)
-	}
-	if s.echoes.Load() == 0 {
-		t.Error("nothing came back through the WebSocket")
 	}
 }
 

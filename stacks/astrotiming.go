@@ -10,7 +10,7 @@ func init() {
 	secrets := []string{"SECRET_KEY", "OPENAI_API_KEY", "GOOGLE_CALENDAR_CLIENT_SECRET"}
 	define("astrotiming",
 		components.WorkloadSpec{Role: fleet.Backend, Process: components.Gunicorn{Workers: 1, Threads: 2}, Secrets: secrets},
-		components.WorkloadSpec{Role: fleet.Worker, Process: components.CeleryWorker{Concurrency: 2}, Secrets: secrets},
+		components.WorkloadSpec{Role: fleet.Worker, Process: components.CeleryWorker{Concurrency: 1}, Secrets: secrets},
 		components.WorkloadSpec{Role: fleet.Beat, Process: components.CeleryBeat{}, Secrets: secrets},
 	)
 }

@@ -319,7 +319,7 @@ func TestContainers(t *testing.T) {
 		{"observer_celery_worker", "observer-backend", 280, 350, 120, "celery --app config worker --loglevel INFO --hostname observer@observer_celery_worker --concurrency 2 ", "observer@observer_celery_worker"},
 		{"observer_celery_beat", "observer-backend", 120, 150, 10, "celery --app config beat ", "300"},
 		{"astrotiming_backend", "astrotiming-backend", 170, 220, 35, "gunicorn config.wsgi:application --bind 0.0.0.0:8020 --workers 1 ", "8020 api.astrotiming.com /health"},
-		{"astrotiming_celery_worker", "astrotiming-backend", 130, 170, 120, "celery --app config worker --loglevel INFO --hostname astrotiming@astrotiming_celery_worker --concurrency 2 ", "astrotiming@astrotiming_celery_worker"},
+		{"astrotiming_celery_worker", "astrotiming-backend", 130, 170, 120, "celery --app config worker --loglevel INFO --hostname astrotiming@astrotiming_celery_worker --concurrency 1 ", "astrotiming@astrotiming_celery_worker"},
 		{"astrotiming_celery_beat", "astrotiming-backend", 100, 130, 10, "celery --app config beat ", "300"},
 		{"asms_backend", "asms-backend", 270, 350, 35, "gunicorn config.wsgi:application --bind 0.0.0.0:8022 --workers 2 ", "8022 api.schools.alorig.com /health"},
 		{"asms_celery_worker", "asms-backend", 220, 280, 120, "celery --app config worker --loglevel INFO --hostname asms@asms_celery_worker --concurrency 2 ", "asms@asms_celery_worker"},
@@ -368,9 +368,7 @@ func TestContainers(t *testing.T) {
 			}
 			interval := "10s"
 			switch role {
-			case "celery_worker":
-				interval = "1m0s"
-			case "celery_beat":
+			case "celery_worker", "celery_beat":
 				interval = "30s"
 			}
 			if health["interval"] != interval {
