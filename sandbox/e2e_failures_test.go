@@ -124,13 +124,13 @@ func (s *suite) testOutages(t *testing.T) {
 				}
 				return nil
 			})
-			expectWorkers(t, client) // health is a minute late
 			s.up(t)
 			expectVersion(t, client, astrotiming, version)
 			if now := countJobs(t, client, astrotiming); now != kept {
 				t.Errorf("%v is kept of %v", now, kept)
 			}
 			s.expectHealthy(t)
+			expectWorkers(t, client) // health tells a minute later
 		})
 	}
 }

@@ -133,16 +133,24 @@ func countJobs(t *testing.T, client *http.Client, site string) jobs {
 // postTask queues a task that takes so long, and returns where its answer appears.
 func postTask(t *testing.T, client *http.Client, site string, takes time.Duration) int {
 	t.Helper()
-	answer, err := client.PostForm(site+"/jobs", url.Values{"text": {fmt.Sprint("task ", time.Now().UnixNano())}, "seconds": {fmt.Sprint(takes.Seconds())}})
+	job, err := tryTask(client, site, takes)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return job
+}
+
+func tryTask(client *http.Client, site string, takes time.Duration) (int, error) {
+	answer, err := client.PostForm(site+"/jobs", url.Values{"text": {fmt.Sprint("task ", time.Now().UnixNano())}, "seconds": {fmt.Sprint(takes.Seconds())}})
+	if err != nil {
+		return 0, err
 	}
 	defer answer.Body.Close()
 	var queued struct{ Job int }
 	if err := json.NewDecoder(answer.Body).Decode(&queued); err != nil || answer.StatusCode != http.StatusAccepted {
-		t.Fatalf("the task was not queued: %s, %v", answer.Status, err)
+		return 0, fmt.Errorf("the task was not queued: %s, %w", answer.Status, err)
 	}
-	return queued.Job
+	return queued.Job, nil
 }
 
 // expectDone expects the answer of a task.

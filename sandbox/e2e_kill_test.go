@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -143,7 +144,10 @@ func (s *suite) killUpdate(t *testing.T, point event, alone bool) {
 	cmd, said := s.startUpdate(t)
 	if point.container == "" {
 		waitFor(t, "the update's lock", func() error {
-			_, err := os.ReadDir(s.file("state/.pulumi/locks/organization/alorig/" + stack))
+			locks, err := os.ReadDir(s.file("state/.pulumi/locks/organization/alorig/" + stack))
+			if err == nil && len(locks) == 0 {
+				err = errors.New("there is none")
+			}
 			return err
 		})
 	} else {

@@ -309,7 +309,11 @@ func expectWorkers(t *testing.T, client *http.Client) {
 	t.Helper()
 	tasks := map[string]int{}
 	for app, address := range backends(t) {
-		tasks[app] = postTask(t, client, address, 0)
+		// A connection from before PostgreSQL was away fails once.
+		waitFor(t, "a task of "+app, func() (err error) {
+			tasks[app], err = tryTask(client, address, 0)
+			return err
+		})
 	}
 	for app, address := range backends(t) {
 		expectDone(t, client, address, tasks[app])

@@ -369,7 +369,7 @@ func (s *suite) buildVersions(t *testing.T) {
 func waitFor(t *testing.T, what string, right func() error) {
 	t.Helper()
 	var err error
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(500 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		if err = right(); err == nil {
 			return
 		}
