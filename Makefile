@@ -33,7 +33,7 @@ down: bin/sandbox
 	DATA=$(DATA) bin/sandbox down
 
 e2e: bin/alorig
-	E2E=1 $(GO) test -count=1 -timeout 85m -v -run '^TestFleet$$' ./sandbox
+	E2E=1 $(GO) test -count=1 -timeout 60m -v -run '^TestFleet$$' ./sandbox
 
 test: bin/alorig
 	bin/alorig setup

@@ -79,7 +79,7 @@ func newSuite(t *testing.T) *suite {
 	t.Helper()
 	mode := os.Getenv("E2E")
 	if mode == "" {
-		t.Skip("the end-to-end suite takes the whole Docker engine for the better part of an hour; run it with `make e2e`")
+		t.Skip("the end-to-end suite takes the whole Docker engine for about forty minutes; run it with `make e2e`")
 	}
 	if said, err := exec.Command("docker", "info", "--format", "{{.ServerVersion}}").CombinedOutput(); err != nil {
 		t.Skipf("no Docker engine answers: %s", bytes.TrimSpace(said))
