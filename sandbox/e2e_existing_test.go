@@ -223,7 +223,7 @@ func (e *existing) phase0(t *testing.T) map[string]string {
 	found := map[string]string{}
 	for _, name := range []string{"alorig_postgres", "alorig_redis", "alorig_caddy"} {
 		found[name] = docker(t, "container", "inspect", "--format",
-			"{{.Id}} {{.Created}} {{.State.StartedAt}} {{.RestartCount}} {{json .Config}} {{json .HostConfig}} {{json .Mounts}}", name)
+			"{{.Id}} {{.Created}} {{.State.StartedAt}} {{.RestartCount}} {{json .Config}} {{json .HostConfig}}", name)
 	}
 	found["alorig_net"] = docker(t, "network", "inspect", "--format", "{{.Id}} {{.Created}} {{json .IPAM}} {{json .Options}} {{json .Labels}}", "alorig_net")
 	found["the volumes"] = docker(t, "volume", "ls", "--quiet")
