@@ -194,6 +194,9 @@ func (p *planner) slot(s Slot) {
 	case predecessor == nil:
 	case predecessor.orphan():
 		p.remove(predecessor, notInState+", and nobody asks for it under this name")
+	case container == nil && predecessor.Health == "unhealthy" && successor != nil && successor.healthy():
+		// Under its name it would be asked before the one that works.
+		p.note("The container %s stays aside, since it is unhealthy. The next update replaces it.", predecessor)
 	case container == nil:
 		p.rename(predecessor, s.Container)
 		container = predecessor

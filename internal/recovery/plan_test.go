@@ -94,6 +94,11 @@ func TestRecoverPlan(t *testing.T) {
 			steps: []string{"rename-container web_previous web", "remove-container web_next once id-web_previous"},
 		},
 		{
+			name:  "renamed, and sick",
+			found: Found{Containers: []Container{known("web_previous", "running/unhealthy"), box("web_next", "running/healthy")}},
+			notes: []string{"web_next (healthy) serves in place of web. It stays; the next update removes it.", "web_previous (unhealthy) stays aside, since it is unhealthy. The next update replaces it."},
+		},
+		{
 			name:  "killed while the old one was stopping",
 			found: Found{Containers: []Container{known("web_previous", "exited"), box("web_next", "running/healthy")}},
 			steps: []string{"rename-container web_previous web"},
