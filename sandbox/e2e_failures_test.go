@@ -124,9 +124,7 @@ func (s *suite) testOutages(t *testing.T) {
 				return nil
 			})
 			s.up(t)
-			if now := astrotimingUpdate.runs(t); now != next {
-				t.Errorf("astrotiming_backend runs %s, want %s", now, next)
-			}
+			astrotimingUpdate.expect(t, client, next)
 			if now := countJobs(t, client, astrotiming); now != kept {
 				t.Errorf("%v is kept of %v", now, kept)
 			}

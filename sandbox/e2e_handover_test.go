@@ -22,8 +22,7 @@ const longestWait = time.Second
 
 // A new image for one app while GET and POST requests run at 100 a second through Caddy.
 func (s *suite) testHandover(t *testing.T) {
-	s.elsewhere = true
-	defer func() { s.elsewhere = false }()
+	defer s.runElsewhere()()
 	client := browser(t)
 	before := countJobs(t, client, "https://snapify.pk")
 	task := postTask(t, client, "https://snapify.pk", 20*time.Second)
@@ -70,8 +69,7 @@ func (s *suite) testHandover(t *testing.T) {
 
 // Back by configuration alone, onto a database that the newer version has migrated.
 func (s *suite) testRollback(t *testing.T) {
-	s.elsewhere = true
-	defer func() { s.elsewhere = false }()
+	defer s.runElsewhere()()
 	client := browser(t)
 	before := countJobs(t, client, "https://snapify.pk")
 	defer s.watchCommandLines(t)() // it takes too much of a small machine for a measurement
@@ -89,8 +87,7 @@ func (s *suite) testRollback(t *testing.T) {
 
 // Two serving containers of one app: none stops before the next versions of both are proven.
 func (s *suite) testHandoverOfTwoServers(t *testing.T) {
-	s.elsewhere = true
-	defer func() { s.elsewhere = false }()
+	defer s.runElsewhere()()
 	client := browser(t)
 	others := startAttack(browser(t), 20, otherApps("psydge"), nil)
 	load := startAttack(browser(t), 50, []string{"https://api.psydge.com/", "https://ws.psydge.com/", "https://cms.alorig.com/"}, []string{"https://api.psydge.com/jobs"})
@@ -181,13 +178,18 @@ type event struct{ container, action string }
 // history is what happened to the stack's containers, in order.
 type history []event
 
+// eventsCommand prints what happens to the stack's containers, as NAME, tab, action.
+func eventsCommand(ctx context.Context) *exec.Cmd {
+	return exec.CommandContext(ctx, "docker", "events", "--filter", "type=container", "--filter", "label="+fleet.LabelStack+"="+stack,
+		"--format", "{{index .Actor.Attributes \"name\"}}\t{{.Action}}")
+}
+
 // watchEvents notes what happens to the stack's containers until the function it returns is
 // called. The engine itself remembers 256 events, which health checks alone fill in minutes.
 func watchEvents(t *testing.T) func() history {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	cmd := exec.CommandContext(ctx, "docker", "events", "--filter", "type=container", "--filter", "label="+fleet.LabelStack+"="+stack,
-		"--format", "{{index .Actor.Attributes \"name\"}}\t{{.Action}}")
+	cmd := eventsCommand(ctx)
 	var said bytes.Buffer
 	cmd.Stdout = &said
 	if err := cmd.Start(); err != nil {

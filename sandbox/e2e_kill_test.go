@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,21 +14,20 @@ import (
 	"time"
 
 	"github.com/shirou/gopsutil/v4/process"
-
-	"github.com/alorig/fleet/internal/fleet"
 )
 
-// updated is an image whose update is cut short.
+// updated is an image that a test updates from one of two references to the other.
 type updated struct {
 	image, container string
 	references       [2]string
+	site             string // where the demo project says its version; "" of another program
 }
 
 var (
 	// With a migration, a worker and beat.
-	astrotimingUpdate = updated{"astrotiming-backend", "astrotiming_backend", [2]string{image("1"), image("2")}}
+	astrotimingUpdate = updated{"astrotiming-backend", "astrotiming_backend", [2]string{image("1"), image("2")}, astrotiming}
 	// One serving container alone, which is soon done.
-	payloadUpdate = updated{"sitebuilder-payload", "sitebuilder_payload", [2]string{"alorig-sandbox/payload:1", "alorig-sandbox/payload:2"}}
+	payloadUpdate = updated{"sitebuilder-payload", "sitebuilder_payload", [2]string{"alorig-sandbox/payload:1", "alorig-sandbox/payload:2"}, ""}
 )
 
 // runs is the reference that the container runs.
@@ -45,6 +45,18 @@ func (u updated) change(s *suite, t *testing.T) string {
 	}
 	s.setImage(t, u.image, next)
 	return next
+}
+
+// expect expects that the container runs the reference, and answers as it.
+func (u updated) expect(t *testing.T, client *http.Client, reference string) {
+	t.Helper()
+	if now := u.runs(t); now != reference {
+		t.Errorf("%s runs %s, want %s", u.container, now, reference)
+	}
+	if u.site != "" {
+		_, version, _ := strings.Cut(reference, ":")
+		expectVersion(t, client, u.site, version)
+	}
 }
 
 // The engine dies at ten points of an update, alone or, as in a power failure, with all it
@@ -81,9 +93,7 @@ func (s *suite) testKills(t *testing.T) {
 			s.up(t)
 			load.stop()
 			load.expectClean(t, 0)
-			if now := kill.update.runs(t); now != next {
-				t.Errorf("%s runs %s, want %s", kill.update.container, now, next)
-			}
+			kill.update.expect(t, client, next)
 			if now := countJobs(t, client, astrotiming); now != kept {
 				t.Errorf("%v is kept of %v", now, kept)
 			}
@@ -104,9 +114,7 @@ func (s *suite) testKills(t *testing.T) {
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("the update failed: %v\n%s", err, said)
 		}
-		if now := payloadUpdate.runs(t); now != next {
-			t.Errorf("sitebuilder_payload runs %s, want %s", now, next)
-		}
+		payloadUpdate.expect(t, browser(t), next)
 		s.expectHealthy(t)
 	})
 }
@@ -184,8 +192,7 @@ func waitEvent(t *testing.T, want event, update *exec.Cmd) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "docker", "events", "--filter", "type=container", "--filter", "label="+fleet.LabelStack+"="+stack,
-		"--format", "{{index .Actor.Attributes \"name\"}}\t{{.Action}}")
+	cmd := eventsCommand(ctx)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

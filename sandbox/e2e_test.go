@@ -207,6 +207,12 @@ func errorOrDone(err error) string {
 	return "done"
 }
 
+// runElsewhere lets the CLI run elsewhere until the function it returns is called.
+func (s *suite) runElsewhere() (back func()) {
+	s.elsewhere = true
+	return func() { s.elsewhere = false }
+}
+
 // command is the sandbox's command, at the lowest weight where the CLI runs elsewhere. The
 // session is a group of its own to the scheduler.
 func (s *suite) command(ctx context.Context, args ...string) (*exec.Cmd, error) {
