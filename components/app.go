@@ -10,13 +10,13 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alorig/fleet/internal/caddysite"
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // WorkloadSpec says what runs in one container of an app; the ledger says what the
 // container may use.
 type WorkloadSpec struct {
-	Role        fleet.Role
+	Role        ledger.Role
 	Process     Process
 	Environment map[string]string // beyond the contract; not secret
 	Secrets     []string          // names of the app's secrets it gets, as variables
@@ -24,7 +24,7 @@ type WorkloadSpec struct {
 
 // AppArgs declares one Alorig application.
 type AppArgs struct {
-	App       fleet.App
+	App       ledger.App
 	Workloads []WorkloadSpec
 	Images    map[string]string              // references by image name
 	Secrets   map[string]pulumi.StringOutput // the app's secrets by name
@@ -52,7 +52,7 @@ type App struct {
 func NewApp(ctx *pulumi.Context, name string, args *AppArgs, opts ...pulumi.ResourceOption) (*App, error) {
 	app := &App{}
 	inputs := pulumi.Map{"app": pulumi.String(args.App.Name), "title": pulumi.String(args.App.Title), "blueprint": pulumi.String(args.App.Blueprint)}
-	if err := ctx.RegisterComponentResourceV2(fleet.TypeApp, name, inputs, app, opts...); err != nil {
+	if err := ctx.RegisterComponentResourceV2(ledger.TypeApp, name, inputs, app, opts...); err != nil {
 		return nil, fmt.Errorf("registering app %q: %w", name, err)
 	}
 	if err := matchLedger(args.App, args.Workloads); err != nil {
@@ -67,8 +67,8 @@ func NewApp(ctx *pulumi.Context, name string, args *AppArgs, opts ...pulumi.Reso
 		if err != nil {
 			return nil, err
 		}
-		postgres := args.Platform.service(fleet.Postgres)
-		databases[db.Name], err = NewDatabase(ctx, fleet.Logical(args.App.Name, db.Name), &DatabaseArgs{
+		postgres := args.Platform.service(ledger.Postgres)
+		databases[db.Name], err = NewDatabase(ctx, ledger.Logical(args.App.Name, db.Name), &DatabaseArgs{
 			App: args.App, Database: db, Server: postgres.Container, Port: postgres.Port, Password: password,
 		}, within, pulumi.DependsOn(args.Platform.Ready))
 		if err != nil {
@@ -81,15 +81,15 @@ func NewApp(ctx *pulumi.Context, name string, args *AppArgs, opts ...pulumi.Reso
 	if err != nil {
 		return nil, err
 	}
-	redis := args.Platform.service(fleet.Redis)
-	keyspace, err := NewKeyspace(ctx, fleet.Logical(args.App.Name, "keyspace"), &KeyspaceArgs{
+	redis := args.Platform.service(ledger.Redis)
+	user, err := NewRedisUser(ctx, ledger.Logical(args.App.Name, "redis"), &RedisUserArgs{
 		App: args.App, Server: redis.Container, Port: redis.Port, Password: password,
 		AdminPassword: args.Platform.redisPassword, Shell: args.Platform.shell,
 	}, within, pulumi.DependsOn(args.Platform.Ready))
 	if err != nil {
 		return nil, err
 	}
-	stores = append(stores, keyspace.Ready)
+	stores = append(stores, user.Ready)
 
 	images, err := pullImages(ctx, args, within)
 	if err != nil {
@@ -113,7 +113,7 @@ func NewApp(ctx *pulumi.Context, name string, args *AppArgs, opts ...pulumi.Reso
 			App: args.App, Container: c, Process: spec.Process,
 			Image:       args.Images[c.Image],
 			Environment: spec.Environment, Secrets: secrets,
-			DatabaseURL: databases[c.Database].URL, RedisURL: keyspace.URL,
+			DatabaseURL: databases[c.Database].URL, RedisURL: user.URL,
 			Network: args.Platform.Network, NetworkName: args.Platform.networkName,
 			After: append(slices.Clone(before), images[c.Image]),
 		}
@@ -126,25 +126,25 @@ func NewApp(ctx *pulumi.Context, name string, args *AppArgs, opts ...pulumi.Reso
 	var running []pulumi.Resource
 	triggers := pulumi.Array{}
 	for _, spec := range args.Workloads {
-		names = append(names, fleet.ContainerName(args.App.Name, spec.Role))
+		names = append(names, ledger.ContainerName(args.App.Name, spec.Role))
 		running = append(running, containers[spec.Role].Done)
 		triggers = append(triggers, containers[spec.Role].Container.ID())
 	}
 
-	if _, err := NewDomain(ctx, fleet.Logical(args.App.Name, "domain"), &DomainArgs{
+	if _, err := NewDomain(ctx, ledger.Logical(args.App.Name, "domain"), &DomainArgs{
 		App: args.App, Address: args.Address, Zones: args.Zones,
 	}, within, pulumi.DependsOn(args.Platform.Ready)); err != nil {
 		return nil, err
 	}
-	route, err := NewRoute(ctx, fleet.Logical(args.App.Name, "route"), &RouteArgs{
+	route, err := NewRoute(ctx, ledger.Logical(args.App.Name, "route"), &RouteArgs{
 		App: args.App, TLS: args.TLS, AdminCIDRs: args.AdminCIDRs,
-		Caddy: args.Platform.service(fleet.Caddy).Container, Directory: args.Platform.caddyDirectory,
+		Caddy: args.Platform.service(ledger.Caddy).Container, Directory: args.Platform.caddyDirectory,
 		Shell: args.Platform.shell, After: running,
 	}, within)
 	if err != nil {
 		return nil, err
 	}
-	app.Gate, err = NewGate(ctx, fleet.Logical(args.App.Name, "gate"), &GateArgs{
+	app.Gate, err = NewGate(ctx, ledger.Logical(args.App.Name, "gate"), &GateArgs{
 		App: args.App.Name, Containers: names, Triggers: triggers,
 		Shell: args.Platform.shell, After: append(running, route.Loaded),
 	}, within)
@@ -161,7 +161,7 @@ func NewApp(ctx *pulumi.Context, name string, args *AppArgs, opts ...pulumi.Reso
 // database is migrated. Each serving container's next version is proven. The serving
 // containers are handed over, one after the other; as soon as a next version serves, the
 // workers are replaced. Of beat the old one ends before the new one starts.
-func (a *App) rollOut(ctx *pulumi.Context, platform *Platform, name string, workloads []*WorkloadArgs, within pulumi.ResourceOption) (map[fleet.Role]*Workload, error) {
+func (a *App) rollOut(ctx *pulumi.Context, platform *Platform, name string, workloads []*WorkloadArgs, within pulumi.ResourceOption) (map[ledger.Role]*Workload, error) {
 	var proven []pulumi.Resource
 	var serving, others []*WorkloadArgs
 	for _, w := range workloads {
@@ -170,8 +170,8 @@ func (a *App) rollOut(ctx *pulumi.Context, platform *Platform, name string, work
 		} else {
 			others = append(others, w)
 		}
-		if w.Container.Role == fleet.Backend {
-			migration, err := NewMigration(ctx, fleet.Logical(name, "migration"), &MigrationArgs{Workload: w, Platform: platform, After: w.After}, within)
+		if w.Container.Role == ledger.Backend {
+			migration, err := NewMigration(ctx, ledger.Logical(name, "migration"), &MigrationArgs{Workload: w, Platform: platform, After: w.After}, within)
 			if err != nil {
 				return nil, err
 			}
@@ -180,7 +180,7 @@ func (a *App) rollOut(ctx *pulumi.Context, platform *Platform, name string, work
 	}
 	for i, w := range serving {
 		var err error
-		w.Handover, err = NewHandover(ctx, fleet.Logical(name, string(w.Container.Role), "handover"), &HandoverArgs{
+		w.Handover, err = NewHandover(ctx, ledger.Logical(name, string(w.Container.Role), "handover"), &HandoverArgs{
 			Workload: w, Platform: platform, Try: i > 0, After: slices.Concat(w.After, proven),
 		}, within)
 		if err != nil {
@@ -190,10 +190,10 @@ func (a *App) rollOut(ctx *pulumi.Context, platform *Platform, name string, work
 			proven = append(proven, w.Handover.Proven)
 		}
 	}
-	registered := map[fleet.Role]*Workload{}
+	registered := map[ledger.Role]*Workload{}
 	register := func(w *WorkloadArgs, after []pulumi.Resource) error {
 		w.After = slices.Concat(w.After, after)
-		workload, err := NewWorkload(ctx, fleet.Logical(name, string(w.Container.Role)), w, within)
+		workload, err := NewWorkload(ctx, ledger.Logical(name, string(w.Container.Role)), w, within)
 		registered[w.Container.Role] = workload
 		return err
 	}
@@ -216,23 +216,23 @@ func (a *App) rollOut(ctx *pulumi.Context, platform *Platform, name string, work
 }
 
 // matchLedger holds what runs against what is booked.
-func matchLedger(app fleet.App, specs []WorkloadSpec) error {
-	running := map[fleet.Role]bool{}
+func matchLedger(app ledger.App, specs []WorkloadSpec) error {
+	running := map[ledger.Role]bool{}
 	for _, s := range specs {
 		if _, booked := app.Container(s.Role); !booked {
-			return fmt.Errorf("stacks/%s.go runs %s, which the ledger does not book; book it in internal/fleet or drop it", app.Name, fleet.ContainerName(app.Name, s.Role))
+			return fmt.Errorf("stacks/%s.go runs %s, which the ledger does not book; book it in internal/ledger or drop it", app.Name, ledger.ContainerName(app.Name, s.Role))
 		}
 		if running[s.Role] {
-			return fmt.Errorf("stacks/%s.go runs %s twice; a role has one container", app.Name, fleet.ContainerName(app.Name, s.Role))
+			return fmt.Errorf("stacks/%s.go runs %s twice; a role has one container", app.Name, ledger.ContainerName(app.Name, s.Role))
 		}
 		running[s.Role] = true
 	}
 	for _, c := range app.Containers {
 		if _, booked := app.Database(c.Database); !booked {
-			return fmt.Errorf("the ledger gives %s the database %q, which %s does not have; correct Database in internal/fleet", fleet.ContainerName(app.Name, c.Role), c.Database, app.Name)
+			return fmt.Errorf("the ledger gives %s the database %q, which %s does not have; correct Database in internal/ledger", ledger.ContainerName(app.Name, c.Role), c.Database, app.Name)
 		}
 		if !running[c.Role] {
-			return fmt.Errorf("the ledger books %s, and stacks/%s.go runs nothing in it; add the workload or unbook it", fleet.ContainerName(app.Name, c.Role), app.Name)
+			return fmt.Errorf("the ledger books %s, and stacks/%s.go runs nothing in it; add the workload or unbook it", ledger.ContainerName(app.Name, c.Role), app.Name)
 		}
 	}
 	return nil
@@ -250,7 +250,7 @@ func pullImages(ctx *pulumi.Context, args *AppArgs, within pulumi.ResourceOption
 		if !ok {
 			return nil, fmt.Errorf("app %q needs the image %q, for which the settings hold no reference", args.App.Name, c.Image)
 		}
-		image, err := docker.NewRemoteImage(ctx, fleet.Logical(args.App.Name, "image", c.Image), &docker.RemoteImageArgs{
+		image, err := docker.NewRemoteImage(ctx, ledger.Logical(args.App.Name, "image", c.Image), &docker.RemoteImageArgs{
 			Name: pulumi.String(reference), KeepLocally: pulumi.Bool(true),
 		}, within)
 		if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // container is the form every container of the server has, an app's or a shared
@@ -27,7 +27,7 @@ type container struct {
 	network                     pulumi.StringInput
 	networkName                 string     // the same, known before the update
 	address                     netip.Addr // fixed on the network; the zero value lets Docker choose
-	memory                      fleet.Memory
+	memory                      ledger.Memory
 	background                  bool // nobody waits for it: it gets the processor after the others
 	probe                       probe
 	grace                       time.Duration
@@ -52,12 +52,12 @@ const backgroundShares = 128
 
 func (c container) labels() map[string]string {
 	labels := map[string]string{
-		fleet.LabelComposeProject: c.project,
-		fleet.LabelComposeService: c.service,
-		fleet.LabelStack:          c.stack,
+		ledger.LabelComposeProject: c.project,
+		ledger.LabelComposeService: c.service,
+		ledger.LabelStack:          c.stack,
 	}
 	if c.app != "" {
-		labels[fleet.LabelApp] = c.app
+		labels[ledger.LabelApp] = c.app
 	}
 	return labels
 }
@@ -175,7 +175,7 @@ func (c container) create() string {
 }
 
 // megabytes writes an amount as the docker command takes it.
-func megabytes(m fleet.MiB) string { return strconv.Itoa(int(m)) + "m" }
+func megabytes(m ledger.MiB) string { return strconv.Itoa(int(m)) + "m" }
 
 // dockerDuration writes a duration as Docker prints it back: "1m30s", "10s". Any other
 // form would show as a change on every preview.

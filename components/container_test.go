@@ -13,24 +13,24 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // processes are one of each kind, to run in the ledger's containers.
-var processes = map[fleet.Role]Process{
-	fleet.Backend:  Gunicorn{Workers: 1, Threads: 2},
-	fleet.Channels: Daphne{Threads: 2},
-	fleet.Worker:   CeleryWorker{Concurrency: 2, Longest: 5 * time.Minute},
-	fleet.Beat:     CeleryBeat{},
-	fleet.Payload:  PayloadCMS{Pool: 3, Heap: 400},
+var processes = map[ledger.Role]Process{
+	ledger.Backend:  Gunicorn{Workers: 1, Threads: 2},
+	ledger.Channels: Daphne{Threads: 2},
+	ledger.Worker:   CeleryWorker{Concurrency: 2, Longest: 5 * time.Minute},
+	ledger.Beat:     CeleryBeat{},
+	ledger.Payload:  PayloadCMS{Pool: 3, Heap: 400},
 }
 
 // What stands beside a container for a while is created by a command, the container
 // itself by the provider. Both must say the same, or something else was proven.
-func TestASuccessorIsWhatTheProviderDeclares(t *testing.T) {
+func TestTheNextVersionIsWhatTheProviderDeclares(t *testing.T) {
 	t.Parallel()
 	tried := 0
-	for _, app := range fleet.Alorig().Apps {
+	for _, app := range ledger.Alorig().Apps {
 		for _, booked := range app.Containers {
 			tried++
 			c := (&WorkloadArgs{
@@ -187,7 +187,7 @@ func declaredFlags(t *testing.T, c container) map[string][]string {
 	// All else that is declared has no part in what such a container does.
 	for _, key := range []string{"ports", "volumes", "entrypoints"} {
 		if list := items(key); len(list) > 0 {
-			t.Errorf("%s are declared, and a successor has none: %v", key, list)
+			t.Errorf("%s are declared, and the next version has none: %v", key, list)
 		}
 	}
 	if declared["destroyGraceSeconds"] != declared["stopTimeout"] {
@@ -200,7 +200,7 @@ func declaredFlags(t *testing.T, c container) map[string][]string {
 	}
 	for _, key := range slices.Sorted(maps.Keys(declared)) {
 		if !slices.Contains(known, key) {
-			t.Errorf("%s is declared; does a successor need it too?", key)
+			t.Errorf("%s is declared; does the next version need it too?", key)
 		}
 	}
 	return flags
@@ -210,10 +210,10 @@ func declaredFlags(t *testing.T, c container) map[string][]string {
 // not be one that the command itself obeys.
 func TestVariablesOfTheDockerCommandAreRefused(t *testing.T) {
 	t.Parallel()
-	app, _ := fleet.Alorig().App("psydge")
-	booked, _ := app.Container(fleet.Worker)
+	app, _ := ledger.Alorig().App("psydge")
+	booked, _ := app.Container(ledger.Worker)
 	args := &WorkloadArgs{
-		App: app, Container: booked, Process: processes[fleet.Worker], Image: "registry.example.com/psydge@sha256:4e1f",
+		App: app, Container: booked, Process: processes[ledger.Worker], Image: "registry.example.com/psydge@sha256:4e1f",
 		Environment: map[string]string{"PATH": "/opt/bin", "MY_PATH": "/opt", "LD_PRELOAD": "x.so"},
 		Secrets:     map[string]pulumi.StringOutput{"DOCKER_HOST": pulumi.String("tcp://c4n4ry").ToStringOutput()},
 		DatabaseURL: pulumi.String("postgres://").ToStringOutput(), RedisURL: pulumi.String("redis://").ToStringOutput(),

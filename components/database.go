@@ -8,13 +8,13 @@ import (
 	"github.com/pulumi/pulumi-postgresql/sdk/v3/go/postgresql"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // DatabaseArgs declares one database and its owner.
 type DatabaseArgs struct {
-	App      fleet.App
-	Database fleet.Database
+	App      ledger.App
+	Database ledger.Database
 	Server   string              // container name of PostgreSQL
 	Port     int                 // its port inside the network
 	Password pulumi.StringOutput // the role's password; a secret
@@ -40,7 +40,7 @@ func NewDatabase(ctx *pulumi.Context, name string, args *DatabaseArgs, opts ...p
 		"app":      pulumi.String(args.App.Name),
 		"database": pulumi.String(args.Database.Name),
 	}
-	if err := ctx.RegisterComponentResourceV2(fleet.TypeDatabase, name, inputs, database, opts...); err != nil {
+	if err := ctx.RegisterComponentResourceV2(ledger.TypeDatabase, name, inputs, database, opts...); err != nil {
 		return nil, fmt.Errorf("registering database %q: %w", name, err)
 	}
 	kept := func(after ...pulumi.Resource) []pulumi.ResourceOption {
@@ -49,7 +49,7 @@ func NewDatabase(ctx *pulumi.Context, name string, args *DatabaseArgs, opts ...p
 		}
 	}
 	app, db := args.App.Name, args.Database
-	role, err := postgresql.NewRole(ctx, fleet.Logical(app, "role", db.Role), &postgresql.RoleArgs{
+	role, err := postgresql.NewRole(ctx, ledger.Logical(app, "role", db.Role), &postgresql.RoleArgs{
 		Name:            pulumi.String(db.Role),
 		Login:           pulumi.Bool(true),
 		Password:        args.Password,
@@ -58,7 +58,7 @@ func NewDatabase(ctx *pulumi.Context, name string, args *DatabaseArgs, opts ...p
 	if err != nil {
 		return nil, fmt.Errorf("registering role %s: %w", db.Role, err)
 	}
-	created, err := postgresql.NewDatabase(ctx, fleet.Logical(app, "database", db.Name), &postgresql.DatabaseArgs{
+	created, err := postgresql.NewDatabase(ctx, ledger.Logical(app, "database", db.Name), &postgresql.DatabaseArgs{
 		Name:     pulumi.String(db.Name),
 		Owner:    role.Name,
 		Encoding: pulumi.String("UTF8"),
@@ -67,7 +67,7 @@ func NewDatabase(ctx *pulumi.Context, name string, args *DatabaseArgs, opts ...p
 		return nil, fmt.Errorf("registering database %s: %w", db.Name, err)
 	}
 	// PostgreSQL lets every role connect to every database until this is revoked.
-	revoked, err := postgresql.NewGrant(ctx, fleet.Logical(app, "revoke-public", db.Name), &postgresql.GrantArgs{
+	revoked, err := postgresql.NewGrant(ctx, ledger.Logical(app, "revoke-public", db.Name), &postgresql.GrantArgs{
 		Database:   created.Name,
 		Role:       pulumi.String("public"),
 		ObjectType: pulumi.String("database"),
@@ -78,7 +78,7 @@ func NewDatabase(ctx *pulumi.Context, name string, args *DatabaseArgs, opts ...p
 	}
 	database.Ready = revoked
 	for _, extension := range db.Extensions {
-		installed, err := postgresql.NewExtension(ctx, fleet.Logical(app, "extension", extension), &postgresql.ExtensionArgs{
+		installed, err := postgresql.NewExtension(ctx, ledger.Logical(app, "extension", extension), &postgresql.ExtensionArgs{
 			Name:     pulumi.String(extension),
 			Database: created.Name,
 		}, kept(database.Ready)...)

@@ -6,12 +6,12 @@ import (
 	"github.com/pulumi/pulumi-cloudflare/sdk/v5/go/cloudflare"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // DomainArgs declares the DNS records of one app.
 type DomainArgs struct {
-	App     fleet.App
+	App     ledger.App
 	Address string            // the server's public IPv4 address
 	Zones   map[string]string // Cloudflare zone ids by domain
 }
@@ -32,7 +32,7 @@ const (
 func NewDomain(ctx *pulumi.Context, name string, args *DomainArgs, opts ...pulumi.ResourceOption) (*Domain, error) {
 	domain := &Domain{}
 	inputs := pulumi.Map{"app": pulumi.String(args.App.Name)}
-	if err := ctx.RegisterComponentResourceV2(fleet.TypeDomain, name, inputs, domain, opts...); err != nil {
+	if err := ctx.RegisterComponentResourceV2(ledger.TypeDomain, name, inputs, domain, opts...); err != nil {
 		return nil, fmt.Errorf("registering domain %q: %w", name, err)
 	}
 	for _, host := range args.App.Hosts {
@@ -40,7 +40,7 @@ func NewDomain(ctx *pulumi.Context, name string, args *DomainArgs, opts ...pulum
 		if host.Proxied {
 			ttl = ttlAutomatic
 		}
-		_, err := cloudflare.NewRecord(ctx, fleet.Logical(args.App.Name, "dns", host.Name), &cloudflare.RecordArgs{
+		_, err := cloudflare.NewRecord(ctx, ledger.Logical(args.App.Name, "dns", host.Name), &cloudflare.RecordArgs{
 			ZoneId:  pulumi.String(args.Zones[host.Zone]),
 			Name:    pulumi.String(host.Name),
 			Type:    pulumi.String("A"),

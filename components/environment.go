@@ -9,7 +9,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // environment builds the variables of a container as docs/contract.md promises them.
@@ -28,7 +28,7 @@ func (e environment) contract(at place, databaseURL, redisURL pulumi.StringOutpu
 	e["DATABASE_URL"] = databaseURL
 	e["REDIS_URL"] = redisURL
 	e["REDIS_KEY_PREFIX"] = pulumi.String(at.app.KeyPrefix)
-	for _, variable := range fleet.KeyPrefixVariables {
+	for _, variable := range ledger.KeyPrefixVariables {
 		e[variable] = pulumi.String(at.app.KeyPrefix)
 	}
 	if at.container.Port != 0 {
@@ -37,7 +37,7 @@ func (e environment) contract(at place, databaseURL, redisURL pulumi.StringOutpu
 }
 
 // djangoHosts adds the hosts Django answers for and trusts forms from.
-func (e environment) djangoHosts(app fleet.App) {
+func (e environment) djangoHosts(app ledger.App) {
 	var allowed, origins []string
 	for _, h := range app.Hosts {
 		parent, wildcard := strings.CutPrefix(h.Name, "*")
@@ -51,7 +51,7 @@ func (e environment) djangoHosts(app fleet.App) {
 	e["DJANGO_ALLOWED_HOSTS"] = pulumi.String(strings.Join(allowed, ","))
 	e["DJANGO_CSRF_TRUSTED_ORIGINS"] = pulumi.String(strings.Join(origins, ","))
 	for _, r := range app.Routes {
-		if r.Upstream == fleet.Backend && r.Path != "" {
+		if r.Upstream == ledger.Backend && r.Path != "" {
 			// Caddy strips the path; Django puts it back into the URLs it makes.
 			e["FORCE_SCRIPT_NAME"] = pulumi.String(r.Path)
 		}

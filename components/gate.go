@@ -7,7 +7,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // GateArgs declares what must be true before the next app starts.
@@ -36,10 +36,10 @@ var gateScript string
 func NewGate(ctx *pulumi.Context, name string, args *GateArgs, opts ...pulumi.ResourceOption) (*Gate, error) {
 	gate := &Gate{}
 	inputs := pulumi.Map{"app": pulumi.String(args.App), "containers": pulumi.ToStringArray(args.Containers)}
-	if err := ctx.RegisterComponentResourceV2(fleet.TypeGate, name, inputs, gate, opts...); err != nil {
+	if err := ctx.RegisterComponentResourceV2(ledger.TypeGate, name, inputs, gate, opts...); err != nil {
 		return nil, fmt.Errorf("registering gate %q: %w", name, err)
 	}
-	passed, err := args.Shell.run(ctx, fleet.Logical(args.App, "healthy"), script{
+	passed, err := args.Shell.run(ctx, ledger.Logical(args.App, "healthy"), script{
 		apply:    "containers='" + strings.Join(args.Containers, " ") + "'\n" + gateScript,
 		triggers: args.Triggers,
 	}, pulumi.Parent(gate), pulumi.DependsOn(args.After))

@@ -6,7 +6,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // HandoverArgs declares the handover of one serving container to its next version.
@@ -15,7 +15,7 @@ type HandoverArgs struct {
 	Platform *Platform
 	// Try proves the next version once beforehand. Every serving container of an app but
 	// the first to be handed over needs it: the memory of the server has room for one
-	// successor at a time, and none may stop serving before all have been proven.
+	// next version at a time, and none may stop serving before all have been proven.
 	Try   bool
 	After []pulumi.Resource // what must be there before the next version starts
 }
@@ -39,8 +39,8 @@ type Handover struct {
 	shell      Shell
 }
 
-//go:embed scripts/successor.sh
-var successorFunctions string
+//go:embed scripts/next.sh
+var nextFunctions string
 
 //go:embed scripts/handover-try.sh
 var tryHandover string
@@ -55,17 +55,17 @@ var endHandover string
 // other steps before and behind the container.
 func NewHandover(ctx *pulumi.Context, name string, args *HandoverArgs, opts ...pulumi.ResourceOption) (*Handover, error) {
 	c := args.Workload.container(ctx.Stack())
-	successor := fleet.SuccessorName(c.name)
+	next := ledger.NextName(c.name)
 	handover := &Handover{
 		container: c, shell: args.Platform.shell,
-		parameters: fmt.Sprintf("stack=%s\ncontainer=%s\nsuccessor=%s\npredecessor=%s\nlock=%s\n",
-			c.stack, c.name, successor, fleet.PredecessorName(c.name), args.Platform.lock(c.name)) + c.create() + successorFunctions,
+		parameters: fmt.Sprintf("stack=%s\ncontainer=%s\nnext=%s\nprevious=%s\nlock=%s\n",
+			c.stack, c.name, next, ledger.PreviousName(c.name), args.Platform.lock(c.name)) + c.create() + nextFunctions,
 	}
 	inputs := pulumi.Map{
-		"app": pulumi.String(c.app), "container": pulumi.String(c.name), "successor": pulumi.String(successor),
+		"app": pulumi.String(c.app), "container": pulumi.String(c.name), "next": pulumi.String(next),
 		"memoryReservation": pulumi.Int(int(c.memory.Steady)), "memory": pulumi.Int(int(c.memory.Limit)),
 	}
-	if err := ctx.RegisterComponentResourceV2(fleet.TypeHandover, name, inputs, handover, opts...); err != nil {
+	if err := ctx.RegisterComponentResourceV2(ledger.TypeHandover, name, inputs, handover, opts...); err != nil {
 		return nil, fmt.Errorf("registering handover %q: %w", name, err)
 	}
 	if args.Try {
@@ -95,7 +95,7 @@ func (h *Handover) end(ctx *pulumi.Context, after pulumi.Resource) (pulumi.Resou
 // step registers a script whose text and standard input hold all of the container, so
 // that whatever changes the container runs it.
 func (h *Handover) step(ctx *pulumi.Context, name, text string, after []pulumi.Resource, triggers ...pulumi.Input) (pulumi.Resource, error) {
-	return h.shell.run(ctx, fleet.Logical(h.container.name, name), script{
+	return h.shell.run(ctx, ledger.Logical(h.container.name, name), script{
 		apply: h.parameters + text, stdin: h.container.env.exports(), triggers: triggers,
 	}, pulumi.Parent(h), pulumi.DependsOn(after))
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // The scripts of a handover and of a migration as the program registers them, on an
@@ -252,10 +252,10 @@ const awkward = "c4n4ry 'single' \"double\" $HOME ${HOME} $(echo run) `echo run`
 // scripts registers what an app does about its backend, and returns its scripts.
 func (s handoverServer) scripts() map[string]registration {
 	s.t.Helper()
-	app, _ := fleet.Alorig().App("psydge")
-	c, _ := app.Container(fleet.Backend)
-	services := map[fleet.Kind]fleet.Service{}
-	for _, service := range fleet.Alorig().Services {
+	app, _ := ledger.Alorig().App("psydge")
+	c, _ := app.Container(ledger.Backend)
+	services := map[ledger.Kind]ledger.Service{}
+	for _, service := range ledger.Alorig().Services {
 		services[service.Kind] = service
 	}
 	platform := &Platform{services: services, caddyDirectory: filepath.Dir(s.sites)}
@@ -322,7 +322,7 @@ func TestAHandover(t *testing.T) {
 	s.mustDo("take")
 	s.expect(map[string]string{previous: "old psydge_backend: running/healthy", next: "new: running/healthy"})
 	if got := s.read("containers", next, "restart"); got != "unless-stopped" {
-		t.Errorf("the successor, which serves now, is restarted %q", got)
+		t.Errorf("the next version, which serves now, is restarted %q", got)
 	}
 
 	// The provider deletes the old one by its id and creates its own.
@@ -407,13 +407,13 @@ func TestWhatAKilledUpdateLeftIsSettled(t *testing.T) {
 		before map[string]string
 		after  map[string]string // by take
 	}{
-		"killed while the successor is proven": {
+		"killed while the next version is proven": {
 			map[string]string{current: "running/healthy", next: "running/starting"}, handedOver,
 		},
-		"killed before the successor started": {
+		"killed before the next version started": {
 			map[string]string{current: "running/healthy", next: "created/"}, handedOver,
 		},
-		"killed when the successor was proven": {
+		"killed when the next version was proven": {
 			map[string]string{current: "running/healthy", next: "running/healthy"}, handedOver,
 		},
 		"killed when it was handed over": {
@@ -488,17 +488,17 @@ func TestAnyLeftoverEndsInAHandover(t *testing.T) {
 	}
 	states := []string{"", "running/starting", "running/healthy", "running/unhealthy", "exited/healthy"}
 	for _, now := range states {
-		for _, successor := range states {
+		for _, following := range states {
 			for _, old := range []string{"", "running/healthy", "running/unhealthy", "exited/healthy"} {
-				t.Run(strings.Join([]string{now, successor, old}, ","), func(t *testing.T) {
+				t.Run(strings.Join([]string{now, following, old}, ","), func(t *testing.T) {
 					t.Parallel()
 					s := newHandoverServer(t)
-					for name, state := range map[string]string{current: now, next: successor, previous: old} {
+					for name, state := range map[string]string{current: now, next: following, previous: old} {
 						if state != "" {
 							s.put(name, state, ourStack)
 						}
 					}
-					serves := now == "running/healthy" || successor == "running/healthy"
+					serves := now == "running/healthy" || following == "running/healthy"
 					s.mustDo("take")
 					if serves && strings.Contains(s.read("answered"), "no") {
 						t.Errorf("at some moment nobody would have answered:\n%s", s.read("asked"))
@@ -548,7 +548,7 @@ func TestNobodyElsesContainerIsTouched(t *testing.T) {
 	}
 }
 
-func TestTheSuccessorStaysUntilTheContainerIsHealthy(t *testing.T) {
+func TestTheNextVersionStaysUntilTheContainerIsHealthy(t *testing.T) {
 	for name, c := range map[string]struct{ state, says string }{
 		"unhealthy":     {"running/starting running/unhealthy", "psydge_backend is running/unhealthy, so psydge_backend_next goes on serving"},
 		"ended":         {"exited/starting", "psydge_backend is exited/starting, so psydge_backend_next goes on serving"},

@@ -6,7 +6,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // MigrationArgs declares the migration of an app's database.
@@ -39,12 +39,12 @@ func NewMigration(ctx *pulumi.Context, name string, args *MigrationArgs, opts ..
 	c := args.Workload.container(ctx.Stack())
 	c.service, c.command, c.probe = "migrate", migrateDatabase, probe{}
 	inputs := pulumi.Map{"app": pulumi.String(c.app), "memory": pulumi.Int(int(c.memory.Limit))}
-	if err := ctx.RegisterComponentResourceV2(fleet.TypeMigration, name, inputs, migration, opts...); err != nil {
+	if err := ctx.RegisterComponentResourceV2(ledger.TypeMigration, name, inputs, migration, opts...); err != nil {
 		return nil, fmt.Errorf("registering migration %q: %w", name, err)
 	}
-	done, err := args.Platform.shell.run(ctx, fleet.Logical(c.app, "migrate"), script{
-		apply: fmt.Sprintf("stack=%s\napp=%s\nmigration=%s\nneeds='%s %s'\nlock=%s\n", c.stack, c.app, fleet.MigrationName(c.app),
-			args.Platform.service(fleet.Postgres).Container, args.Platform.service(fleet.Redis).Container, args.Platform.lock(fleet.MigrationName(c.app))) + c.create() + migrate,
+	done, err := args.Platform.shell.run(ctx, ledger.Logical(c.app, "migrate"), script{
+		apply: fmt.Sprintf("stack=%s\napp=%s\nmigration=%s\nneeds='%s %s'\nlock=%s\n", c.stack, c.app, ledger.MigrationName(c.app),
+			args.Platform.service(ledger.Postgres).Container, args.Platform.service(ledger.Redis).Container, args.Platform.lock(ledger.MigrationName(c.app))) + c.create() + migrate,
 		stdin: c.env.exports(),
 	}, pulumi.Parent(migration), pulumi.DependsOn(args.After))
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alorig/fleet/internal/caddysite"
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // PlatformMode tells whose the shared services are.
@@ -27,7 +27,7 @@ const (
 // PlatformArgs declares the shared services.
 type PlatformArgs struct {
 	Mode             PlatformMode
-	Ledger           fleet.Ledger
+	Ledger           ledger.Ledger
 	Shell            Shell
 	CaddyDirectory   string              // on the server; mounted in Caddy at /etc/caddy
 	RedisPassword    pulumi.StringOutput // of Redis' default user; a secret
@@ -51,7 +51,7 @@ type Platform struct {
 	// Ready is what must be there before an app starts.
 	Ready []pulumi.Resource
 
-	services       map[fleet.Kind]fleet.Service
+	services       map[ledger.Kind]ledger.Service
 	networkName    string
 	shell          Shell
 	redisPassword  pulumi.StringOutput
@@ -68,19 +68,19 @@ var putCaddyMain string
 // never created: Flower is started by hand while somebody looks (docs/runbook.md).
 func NewPlatform(ctx *pulumi.Context, name string, args *PlatformArgs, opts ...pulumi.ResourceOption) (*Platform, error) {
 	platform := &Platform{
-		services: map[fleet.Kind]fleet.Service{}, networkName: args.Ledger.Server.Network, shell: args.Shell,
+		services: map[ledger.Kind]ledger.Service{}, networkName: args.Ledger.Server.Network, shell: args.Shell,
 		redisPassword: args.RedisPassword, caddyDirectory: args.CaddyDirectory,
 	}
 	for _, s := range args.Ledger.Services {
 		platform.services[s.Kind] = s
 	}
-	for _, needed := range []fleet.Kind{fleet.Postgres, fleet.Redis, fleet.Caddy} {
+	for _, needed := range []ledger.Kind{ledger.Postgres, ledger.Redis, ledger.Caddy} {
 		if _, ok := platform.services[needed]; !ok {
-			return nil, fmt.Errorf("the ledger has no %s; every app needs one: add it to Services in internal/fleet", needed)
+			return nil, fmt.Errorf("the ledger has no %s; every app needs one: add it to Services in internal/ledger", needed)
 		}
 	}
 	inputs := pulumi.Map{"mode": pulumi.String(args.Mode), "network": pulumi.String(args.Ledger.Server.Network)}
-	if err := ctx.RegisterComponentResourceV2(fleet.TypePlatform, name, inputs, platform, opts...); err != nil {
+	if err := ctx.RegisterComponentResourceV2(ledger.TypePlatform, name, inputs, platform, opts...); err != nil {
 		return nil, fmt.Errorf("registering platform %q: %w", name, err)
 	}
 	var err error
@@ -104,7 +104,7 @@ func NewPlatform(ctx *pulumi.Context, name string, args *PlatformArgs, opts ...p
 // Optional tells whether a managed platform stands without a service, and so leaves out
 // the one for which it is given no image. No app needs Portainer, and Portainer can do
 // anything to the server: nobody should get it unasked.
-func Optional(k fleet.Kind) bool { return k == fleet.Portainer }
+func Optional(k ledger.Kind) bool { return k == ledger.Portainer }
 
 // PostgresAddress is the one fixed address of a managed network. Nothing of PostgreSQL is
 // published, so whoever changes databases, from the server itself or by an SSH forward,
@@ -124,7 +124,7 @@ func ownAddresses(subnet netip.Prefix) netip.Prefix {
 // lock is a file on the server that keeps two scripts from the same thing.
 func (p *Platform) lock(name string) string { return p.caddyDirectory + "/sites/." + name + ".lock" }
 
-func (p *Platform) service(k fleet.Kind) fleet.Service { return p.services[k] }
+func (p *Platform) service(k ledger.Kind) ledger.Service { return p.services[k] }
 
 // lookUp finds the network and proves that the services of Phase 0 are what the apps
 // rely on, before the first app is touched.
@@ -135,7 +135,7 @@ func (p *Platform) lookUp(ctx *pulumi.Context, args *PlatformArgs) error {
 	p.Network = found.Name()
 	proven, err := args.Shell.run(ctx, "platform-check", script{
 		apply: fmt.Sprintf("network=%s\npostgres=%s\nredis=%s\ncaddy=%s\nsites=%s/sites\n", args.Ledger.Server.Network,
-			p.service(fleet.Postgres).Container, p.service(fleet.Redis).Container, p.service(fleet.Caddy).Container, args.CaddyDirectory) + checkPlatform,
+			p.service(ledger.Postgres).Container, p.service(ledger.Redis).Container, p.service(ledger.Caddy).Container, args.CaddyDirectory) + checkPlatform,
 	}, pulumi.Parent(p))
 	if err != nil {
 		return err
@@ -154,7 +154,7 @@ func (p *Platform) create(ctx *pulumi.Context, args *PlatformArgs) error {
 			IpRange: pulumi.String(ownAddresses(args.Subnet).String()),
 			Gateway: pulumi.String(gateway(args.Subnet).String()), // Docker's own choice would show as a change
 		}},
-		Labels: docker.NetworkLabelArray{docker.NetworkLabelArgs{Label: pulumi.String(fleet.LabelStack), Value: pulumi.String(ctx.Stack())}},
+		Labels: docker.NetworkLabelArray{docker.NetworkLabelArgs{Label: pulumi.String(ledger.LabelStack), Value: pulumi.String(ctx.Stack())}},
 	}, within, pulumi.DeleteBeforeReplace(true))
 	if err != nil {
 		return fmt.Errorf("registering network %s: %w", args.Ledger.Server.Network, err)
@@ -166,7 +166,7 @@ func (p *Platform) create(ctx *pulumi.Context, args *PlatformArgs) error {
 		return fmt.Errorf("rendering the main Caddyfile: %w", err)
 	}
 	main, err := args.Shell.run(ctx, "caddyfile", script{
-		apply: fmt.Sprintf("caddy=%s\ndirectory=%s\n", p.service(fleet.Caddy).Container, args.CaddyDirectory) + putCaddyMain,
+		apply: fmt.Sprintf("caddy=%s\ndirectory=%s\n", p.service(ledger.Caddy).Container, args.CaddyDirectory) + putCaddyMain,
 		stdin: pulumi.String(caddyfile),
 	}, within)
 	if err != nil {
@@ -203,7 +203,7 @@ func (p *Platform) create(ctx *pulumi.Context, args *PlatformArgs) error {
 			}
 			volume, err := docker.NewVolume(ctx, "volume-"+string(s.Kind)+"-"+string(name), &docker.VolumeArgs{
 				Name:   name,
-				Labels: docker.VolumeLabelArray{docker.VolumeLabelArgs{Label: pulumi.String(fleet.LabelStack), Value: pulumi.String(ctx.Stack())}},
+				Labels: docker.VolumeLabelArray{docker.VolumeLabelArgs{Label: pulumi.String(ledger.LabelStack), Value: pulumi.String(ctx.Stack())}},
 			}, within, pulumi.Protect(true), pulumi.RetainOnDelete(true))
 			if err != nil {
 				return fmt.Errorf("registering volume %s: %w", name, err)
@@ -215,7 +215,7 @@ func (p *Platform) create(ctx *pulumi.Context, args *PlatformArgs) error {
 			return err
 		}
 		p.Ready = append(p.Ready, registered)
-		if s.Kind == fleet.Postgres {
+		if s.Kind == ledger.Postgres {
 			if err := p.closeMaintenanceDatabases(ctx, registered); err != nil {
 				return err
 			}
@@ -249,7 +249,7 @@ var (
 	bindLowPorts   = []string{"CAP_NET_BIND_SERVICE"}
 )
 
-func (p *Platform) container(ctx *pulumi.Context, args *PlatformArgs, s fleet.Service, image string) (container, error) {
+func (p *Platform) container(ctx *pulumi.Context, args *PlatformArgs, s ledger.Service, image string) (container, error) {
 	c := container{
 		name: s.Container, project: "infra", service: string(s.Kind), stack: ctx.Stack(),
 		image: image, network: p.Network, networkName: args.Ledger.Server.Network, memory: s.Memory, grace: 30 * time.Second,
@@ -264,7 +264,7 @@ func (p *Platform) container(ctx *pulumi.Context, args *PlatformArgs, s fleet.Se
 		c.hostPorts = append(c.hostPorts, docker.ContainerPortArgs{Internal: pulumi.Int(port), External: pulumi.Int(port)})
 	}
 	switch s.Kind {
-	case fleet.Postgres:
+	case ledger.Postgres:
 		env["POSTGRES_USER"] = pulumi.String(args.PostgresUser)
 		env["POSTGRES_PASSWORD"] = args.PostgresPassword
 		c.address = PostgresAddress(args.Subnet)
@@ -278,32 +278,32 @@ func (p *Platform) container(ctx *pulumi.Context, args *PlatformArgs, s fleet.Se
 		}
 		// On the socket the server of initdb answers too; over TCP only the real one does.
 		c.probe.test = []string{"CMD", "pg_isready", "-h", "127.0.0.1", "-U", args.PostgresUser}
-		volume(fleet.Volume(s.Container), "/var/lib/postgresql/data")
-	case fleet.Redis:
+		volume(ledger.Volume(s.Container), "/var/lib/postgresql/data")
+	case ledger.Redis:
 		env["REDIS_PASSWORD"] = args.RedisPassword
 		c.capabilities = dropPrivileges
 		c.entrypoint = []string{"sh", "-c", fmt.Sprintf(redisStart, args.Ledger.Server.RedisMemory)}
 		c.probe.test = []string{"CMD-SHELL", `REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli ping | grep -q PONG`}
-		volume(fleet.Volume(s.Container), "/data")
-	case fleet.Caddy:
+		volume(ledger.Volume(s.Container), "/data")
+	case ledger.Caddy:
 		env["CLOUDFLARE_API_TOKEN"] = args.CloudflareToken
 		c.capabilities = bindLowPorts
 		c.command = []string{"caddy", "run", "--config", "/etc/caddy/Caddyfile"}
 		c.probe.test = []string{"CMD", "wget", "-q", "-O", "/dev/null", "http://localhost/health"} // of the main Caddyfile
-		volume(fleet.Volume(s.Container), "/data")
+		volume(ledger.Volume(s.Container), "/data")
 		c.volumes = append(c.volumes,
 			docker.ContainerVolumeArgs{HostPath: pulumi.String(args.CaddyDirectory), ContainerPath: pulumi.String("/etc/caddy"), ReadOnly: pulumi.Bool(true)},
-			docker.ContainerVolumeArgs{HostPath: pulumi.String(fleet.StaticDirectory), ContainerPath: pulumi.String(fleet.StaticDirectory), ReadOnly: pulumi.Bool(true)},
+			docker.ContainerVolumeArgs{HostPath: pulumi.String(ledger.StaticDirectory), ContainerPath: pulumi.String(ledger.StaticDirectory), ReadOnly: pulumi.Bool(true)},
 		)
-	case fleet.Portainer:
+	case ledger.Portainer:
 		c.command = []string{"--no-analytics"}
 		// The image has no shell and no client; its own flag answers for it.
 		c.probe.test = []string{"CMD", "/portainer", "--version"}
-		volume(fleet.Volume(s.Container), "/data")
+		volume(ledger.Volume(s.Container), "/data")
 		c.volumes = append(c.volumes, docker.ContainerVolumeArgs{
 			HostPath: pulumi.String("/var/run/docker.sock"), ContainerPath: pulumi.String("/var/run/docker.sock"),
 		})
-	case fleet.Flower:
+	case ledger.Flower:
 		return c, fmt.Errorf("%s runs on demand and is never declared", s.Container)
 	default:
 		return c, fmt.Errorf("%s is of the kind %q, which the platform cannot create", s.Container, s.Kind)

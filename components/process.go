@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // Process is the program that a container runs.
@@ -28,8 +28,8 @@ type Process interface {
 
 // place is where a process runs.
 type place struct {
-	app       fleet.App
-	container fleet.Container
+	app       ledger.App
+	container ledger.Container
 	host      string // a DNS name the app answers for
 }
 
@@ -122,10 +122,10 @@ type CeleryWorker struct {
 
 func (w CeleryWorker) command(at place) []string {
 	// A process above its share of the hard limit is renewed after its task.
-	share := at.container.Memory.Limit / fleet.MiB(w.Concurrency+1)
+	share := at.container.Memory.Limit / ledger.MiB(w.Concurrency+1)
 	return []string{
 		"celery", "--app", "config", "worker", "--loglevel", "INFO",
-		"--hostname", fleet.WorkerNode(at.app.Name),
+		"--hostname", ledger.WorkerNode(at.app.Name),
 		"--concurrency", strconv.Itoa(w.Concurrency),
 		"--max-memory-per-child", strconv.Itoa(int(share) * 1024), // KiB
 		"--max-tasks-per-child", "500",
@@ -137,7 +137,7 @@ func (w CeleryWorker) command(at place) []string {
 
 func (w CeleryWorker) probe(at place) probe {
 	return probe{
-		test:     []string{"CMD", "python", "-c", workerProbe, fleet.WorkerNode(at.app.Name)},
+		test:     []string{"CMD", "python", "-c", workerProbe, ledger.WorkerNode(at.app.Name)},
 		interval: 30 * time.Second, timeout: 20 * time.Second, startup: 90 * time.Second,
 	}
 }
@@ -181,7 +181,7 @@ func (CeleryBeat) django() bool                   { return true }
 // PayloadCMS serves Payload CMS on Node.js.
 type PayloadCMS struct {
 	Pool int // PostgreSQL connections at most
-	Heap fleet.MiB
+	Heap ledger.MiB
 }
 
 func (PayloadCMS) command(place) []string { return []string{"node", "server.js"} }

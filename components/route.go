@@ -8,12 +8,12 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alorig/fleet/internal/caddysite"
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // RouteArgs declares how the outside reaches one app.
 type RouteArgs struct {
-	App        fleet.App
+	App        ledger.App
 	TLS        caddysite.TLS
 	AdminCIDRs []netip.Prefix // who may reach restricted routes
 	Caddy      string         // container name
@@ -56,11 +56,11 @@ func NewRoute(ctx *pulumi.Context, name string, args *RouteArgs, opts ...pulumi.
 		"app": pulumi.String(args.App.Name), "tls": pulumi.String(args.TLS),
 		"adminCidrs": pulumi.ToStringArray(cidrs), "site": pulumi.String(site),
 	}
-	if err := ctx.RegisterComponentResourceV2(fleet.TypeRoute, name, inputs, route, opts...); err != nil {
+	if err := ctx.RegisterComponentResourceV2(ledger.TypeRoute, name, inputs, route, opts...); err != nil {
 		return nil, fmt.Errorf("registering route %q: %w", name, err)
 	}
-	parameters := fmt.Sprintf("caddy=%s\nsites=%s/sites\nfile=%s\n", args.Caddy, args.Directory, fleet.SiteFile(args.App.Name))
-	loaded, err := args.Shell.run(ctx, fleet.Logical(args.App.Name, "site"), script{
+	parameters := fmt.Sprintf("caddy=%s\nsites=%s/sites\nfile=%s\n", args.Caddy, args.Directory, ledger.SiteFile(args.App.Name))
+	loaded, err := args.Shell.run(ctx, ledger.Logical(args.App.Name, "site"), script{
 		apply:  parameters + loadSites + putSite,
 		remove: parameters + loadSites + removeSite,
 		stdin:  pulumi.String(site),

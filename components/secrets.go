@@ -3,7 +3,7 @@ package components
 import (
 	"strings"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // RedisPasswordKey names the secret that holds the password of an app's Redis user.
@@ -11,7 +11,7 @@ const RedisPasswordKey = "REDIS_PASSWORD"
 
 // DatabasePasswordKey names the secret that holds the password of a database's role:
 // DATABASE_PASSWORD for the app's own, PAYLOAD_DATABASE_PASSWORD for app_payload.
-func DatabasePasswordKey(app fleet.App, db fleet.Database) string {
+func DatabasePasswordKey(app ledger.App, db ledger.Database) string {
 	part := strings.TrimPrefix(strings.TrimPrefix(db.Role, app.Name), "_")
 	if part == "" {
 		return "DATABASE_PASSWORD"
@@ -21,7 +21,7 @@ func DatabasePasswordKey(app fleet.App, db fleet.Database) string {
 
 // RequiredSecrets lists the secrets an app cannot do without: the passwords of its
 // stores and whatever its workloads read. Sorted as they are first needed.
-func RequiredSecrets(app fleet.App, specs []WorkloadSpec) []string {
+func RequiredSecrets(app ledger.App, specs []WorkloadSpec) []string {
 	var keys []string
 	seen := map[string]bool{}
 	add := func(key string) {

@@ -9,13 +9,13 @@ import (
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // WorkloadArgs declares one container of an app.
 type WorkloadArgs struct {
-	App         fleet.App
-	Container   fleet.Container
+	App         ledger.App
+	Container   ledger.Container
 	Process     Process
 	Image       string            // full reference, best with a digest
 	Environment map[string]string // beyond the contract; not secret
@@ -41,16 +41,16 @@ type Workload struct {
 func NewWorkload(ctx *pulumi.Context, name string, args *WorkloadArgs, opts ...pulumi.ResourceOption) (*Workload, error) {
 	workload := &Workload{}
 	app, c := args.App, args.Container
-	physical := fleet.ContainerName(app.Name, c.Role)
+	physical := ledger.ContainerName(app.Name, c.Role)
 	inputs := pulumi.Map{
 		"app": pulumi.String(app.Name), "container": pulumi.String(physical), "port": pulumi.Int(c.Port),
 		"memoryReservation": pulumi.Int(int(c.Memory.Steady)), "memory": pulumi.Int(int(c.Memory.Limit)),
 	}
-	if err := ctx.RegisterComponentResourceV2(fleet.TypeWorkload, name, inputs, workload, opts...); err != nil {
+	if err := ctx.RegisterComponentResourceV2(ledger.TypeWorkload, name, inputs, workload, opts...); err != nil {
 		return nil, fmt.Errorf("registering workload %q: %w", name, err)
 	}
 	if need := args.Process.connections(); need > c.Connections {
-		return nil, fmt.Errorf("%s holds up to %d PostgreSQL connections, the ledger gives it %d; run fewer processes or threads in stacks/%s.go, or raise Connections in internal/fleet",
+		return nil, fmt.Errorf("%s holds up to %d PostgreSQL connections, the ledger gives it %d; run fewer processes or threads in stacks/%s.go, or raise Connections in internal/ledger",
 			physical, need, c.Connections, app.Name)
 	}
 	if taken := args.steering(); len(taken) > 0 {
@@ -85,7 +85,7 @@ func (args *WorkloadArgs) container(stack string) container {
 	app, c := args.App, args.Container
 	at := args.place()
 	return container{
-		name: fleet.ContainerName(app.Name, c.Role), project: app.Name, service: string(c.Role), app: app.Name, stack: stack,
+		name: ledger.ContainerName(app.Name, c.Role), project: app.Name, service: string(c.Role), app: app.Name, stack: stack,
 		image:       args.Image,
 		command:     args.Process.command(at),
 		env:         args.environment(at),
@@ -131,7 +131,7 @@ func (args *WorkloadArgs) environment(at place) environment {
 
 // probeHost is a host name the container is asked for by its own probe: one that is
 // routed to it, or else any of the app's.
-func probeHost(app fleet.App, role fleet.Role) string {
+func probeHost(app ledger.App, role ledger.Role) string {
 	for _, r := range app.Routes {
 		if r.Upstream == role && r.Host[0] != '*' {
 			return r.Host

@@ -8,12 +8,12 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/policyx"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/policy/rules"
 )
 
 func main() {
-	if err := policyx.Main(rules.Pack(fleet.Alorig())); err != nil {
+	if err := policyx.Main(rules.Pack(ledger.Alorig())); err != nil {
 		log.Fatal(err) // standard error; standard output belongs to the engine
 	}
 }

@@ -19,7 +19,7 @@ import (
 
 	"github.com/alorig/fleet/components"
 	"github.com/alorig/fleet/internal/engine"
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/pinned"
 	"github.com/alorig/fleet/stacks"
 )
@@ -35,7 +35,7 @@ type ownSecrets struct {
 func secretKeys() []string {
 	keys := []string{"cloudflareApiToken", "postgresPassword", "redisPassword"}
 	workloads := stacks.Defined()
-	for _, app := range fleet.Alorig().Apps {
+	for _, app := range ledger.Alorig().Apps {
 		for _, name := range components.RequiredSecrets(app, workloads[app.Name]) {
 			keys = append(keys, "secrets."+app.Name+"."+name)
 		}

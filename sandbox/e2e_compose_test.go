@@ -17,7 +17,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	imagetypes "github.com/docker/docker/api/types/image"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/pinned"
 )
 
@@ -58,14 +58,14 @@ func (s *suite) testCompose(t *testing.T) {
 // not a promise.
 func (s *suite) composeRedeploy(t *testing.T, c composition, running *types.Project) {
 	t.Helper()
-	backend := fleet.ContainerName("snapify", fleet.Backend)
+	backend := ledger.ContainerName("snapify", ledger.Backend)
 	before := running.Services[backend].Image
 	after := image("1")
 	if before == image("1") {
 		after = image("2")
 	}
 	changed, err := running.WithServicesTransform(func(_ string, service types.ServiceConfig) (types.ServiceConfig, error) {
-		if service.Labels[fleet.LabelApp] == "snapify" {
+		if service.Labels[ledger.LabelApp] == "snapify" {
 			service.Image = after
 		}
 		return service, nil
@@ -147,11 +147,11 @@ func (s *suite) composeProject(t *testing.T) *types.Project {
 				project.Volumes[v.Source] = types.VolumeConfig{Name: v.Source, External: true}
 			}
 		}
-		app := service.Labels[fleet.LabelApp]
+		app := service.Labels[ledger.LabelApp]
 		byApp[app] = append(byApp[app], service.Name)
 	}
 	before := byApp[""]
-	for _, app := range fleet.Alorig().Apps {
+	for _, app := range ledger.Alorig().Apps {
 		for _, name := range byApp[app.Name] {
 			service := project.Services[name]
 			service.DependsOn = types.DependsOnConfig{}

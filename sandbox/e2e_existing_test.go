@@ -28,7 +28,7 @@ import (
 
 	"github.com/alorig/fleet/internal/caddysite"
 	"github.com/alorig/fleet/internal/cloudflaretest"
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/stacks"
 )
 
@@ -173,7 +173,7 @@ func (e *existing) startPhase0(t *testing.T) {
 	}
 	run("caddy", "300m", "--env-file", e.write(t, "caddy.env", "CLOUDFLARE_API_TOKEN="+e.own.Values["cloudflareApiToken"]+"\n"),
 		"--publish", "127.0.0.1:80:80", "--publish", "127.0.0.1:443:443",
-		"--volume", filepath.Dir(e.sites())+":/etc/caddy:ro", "--volume", fleet.StaticDirectory+":"+fleet.StaticDirectory+":ro", "--volume", volumeByHand("caddy")+":/data",
+		"--volume", filepath.Dir(e.sites())+":/etc/caddy:ro", "--volume", ledger.StaticDirectory+":"+ledger.StaticDirectory+":ro", "--volume", volumeByHand("caddy")+":/data",
 		"alorig-sandbox/caddy:1")
 
 	e.waitForStores(t)
@@ -461,7 +461,7 @@ func (e *existing) pulumi(t *testing.T, args ...string) (string, error) {
 // expectNothing expects that no update has come to anything on the server or in a zone.
 func (e *existing) expectNothing(t *testing.T, when string) {
 	t.Helper()
-	if names := docker(t, "ps", "--all", "--format", "{{.Names}}", "--filter", "label="+fleet.LabelStack); names != "" {
+	if names := docker(t, "ps", "--all", "--format", "{{.Names}}", "--filter", "label="+ledger.LabelStack); names != "" {
 		t.Errorf("%s there are the containers %s", when, lines(names))
 	}
 	if found := e.sql(t, "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'"); found != "" {
@@ -480,7 +480,7 @@ func (e *existing) expectNothing(t *testing.T, when string) {
 // expectNoRoute expects neither a site file nor a record.
 func (e *existing) expectNoRoute(t *testing.T, when string) {
 	t.Helper()
-	if _, err := os.Stat(filepath.Join(e.sites(), fleet.SiteFile("psydge"))); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(e.sites(), ledger.SiteFile("psydge"))); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%s psydge has a site file (%v)", when, err)
 	}
 	if records := e.records(t); len(records) > 0 {
@@ -505,13 +505,13 @@ func (e *existing) records(t *testing.T) []string {
 // expectPsydge expects psydge and nothing else, and that it works.
 func (e *existing) expectPsydge(t *testing.T) {
 	t.Helper()
-	app, ok := fleet.Alorig().App("psydge")
+	app, ok := ledger.Alorig().App("psydge")
 	if !ok {
 		t.Fatal("the ledger has no psydge")
 	}
 	var want, hosts []string
 	for _, c := range app.Containers {
-		want = append(want, fleet.ContainerName(app.Name, c.Role))
+		want = append(want, ledger.ContainerName(app.Name, c.Role))
 	}
 	for _, h := range app.Hosts {
 		hosts = append(hosts, h.Name)
@@ -525,7 +525,7 @@ func (e *existing) expectPsydge(t *testing.T) {
 			t.Errorf("the state holds %s", r.URN)
 		}
 	}
-	running := lines(docker(t, "ps", "--all", "--format", "{{.Names}}", "--filter", "label="+fleet.LabelStack+"="+existingStack))
+	running := lines(docker(t, "ps", "--all", "--format", "{{.Names}}", "--filter", "label="+ledger.LabelStack+"="+existingStack))
 	records := e.records(t)
 	for what, found := range map[string][]string{"the state's containers are": declared, "the stack's containers are": running} {
 		if slices.Sort(found); !slices.Equal(found, slices.Sorted(slices.Values(want))) {
@@ -572,7 +572,7 @@ func (e *existing) resources(t *testing.T) []apitype.ResourceV3 {
 // expectGone expects that a destroy has left nothing but data.
 func (e *existing) expectGone(t *testing.T) {
 	t.Helper()
-	if names := docker(t, "ps", "--all", "--format", "{{.Names}}", "--filter", "label="+fleet.LabelStack); names != "" {
+	if names := docker(t, "ps", "--all", "--format", "{{.Names}}", "--filter", "label="+ledger.LabelStack); names != "" {
 		t.Errorf("after a destroy there are the containers %s", lines(names))
 	}
 	e.expectNoRoute(t, "after a destroy")
@@ -587,7 +587,7 @@ func (e *existing) expectGone(t *testing.T) {
 // removeAll leaves nothing of this part, however it ended.
 func (e *existing) removeAll(t *testing.T) {
 	t.Helper()
-	for _, label := range []string{fleet.LabelStack + "=" + existingStack, labelByHand + "=" + existingStack} {
+	for _, label := range []string{ledger.LabelStack + "=" + existingStack, labelByHand + "=" + existingStack} {
 		for _, list := range [][]string{
 			{"container", "ls", "--all", "--quiet", "--filter", "label=" + label},
 			{"network", "ls", "--quiet", "--filter", "label=" + label},

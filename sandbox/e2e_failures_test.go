@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/stacks"
 )
 
@@ -20,7 +20,7 @@ const (
 func (s *suite) ids(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
-	for _, line := range lines(docker(t, "ps", "--all", "--no-trunc", "--format", "{{.Names}} {{.ID}}", "--filter", "label="+fleet.LabelStack+"="+stack)) {
+	for _, line := range lines(docker(t, "ps", "--all", "--no-trunc", "--format", "{{.Names}} {{.ID}}", "--filter", "label="+ledger.LabelStack+"="+stack)) {
 		name, id, _ := strings.Cut(line, " ")
 		if !transient(name) {
 			found[name] = id
@@ -82,7 +82,7 @@ func (s *suite) testOutages(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer os.Remove(foreign)
-		site := filepath.Join(sitesOf, fleet.SiteFile("snapify"))
+		site := filepath.Join(sitesOf, ledger.SiteFile("snapify"))
 		old, err := os.ReadFile(site)
 		if err != nil {
 			t.Fatal(err)
@@ -188,7 +188,7 @@ func (s *suite) testDestroy(t *testing.T) {
 		t.Errorf("psydge_backend is %s after a destroy", h)
 	}
 	databases := docker(t, "exec", "alorig_postgres", "psql", "-U", "postgres", "-Atc", "SELECT datname FROM pg_database ORDER BY 1")
-	for _, app := range fleet.Alorig().Apps {
+	for _, app := range ledger.Alorig().Apps {
 		for _, d := range app.Databases {
 			if !strings.Contains("\n"+databases+"\n", "\n"+d.Name+"\n") {
 				t.Errorf("%s is gone; there are\n%s", d.Name, databases)

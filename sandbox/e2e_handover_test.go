@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // longestWait is what a request may wait while its container is handed over.
@@ -180,7 +180,7 @@ type history []event
 
 // eventsCommand prints what happens to the stack's containers, as NAME, tab, action.
 func eventsCommand(ctx context.Context) *exec.Cmd {
-	return exec.CommandContext(ctx, "docker", "events", "--filter", "type=container", "--filter", "label="+fleet.LabelStack+"="+stack,
+	return exec.CommandContext(ctx, "docker", "events", "--filter", "type=container", "--filter", "label="+ledger.LabelStack+"="+stack,
 		"--format", "{{index .Actor.Attributes \"name\"}}\t{{.Action}}")
 }
 

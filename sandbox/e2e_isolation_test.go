@@ -17,7 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/alorig/fleet/components"
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // testIsolation tries each app's accounts on what belongs to the others, while workers
@@ -28,14 +28,14 @@ func (s *suite) testIsolation(t *testing.T) {
 }
 
 // addressOf is where a service is reached on the fleet's network, from this machine too.
-func addressOf(t *testing.T, k fleet.Kind) string {
+func addressOf(t *testing.T, k ledger.Kind) string {
 	t.Helper()
-	ledger := fleet.Alorig()
-	service, ok := ledger.Service(k)
+	table := ledger.Alorig()
+	service, ok := table.Service(k)
 	if !ok {
 		t.Fatalf("the ledger has no %s", k)
 	}
-	ip := docker(t, "container", "inspect", "--format", fmt.Sprintf("{{(index .NetworkSettings.Networks %q).IPAddress}}", ledger.Server.Network), service.Container)
+	ip := docker(t, "container", "inspect", "--format", fmt.Sprintf("{{(index .NetworkSettings.Networks %q).IPAddress}}", table.Server.Network), service.Container)
 	return net.JoinHostPort(ip, strconv.Itoa(service.Port))
 }
 
@@ -83,7 +83,7 @@ func mustLogIn(t *testing.T, address, role, password, database string) *pgx.Conn
 
 func (s *suite) tryDatabases(t *testing.T) {
 	ctx := t.Context()
-	address := addressOf(t, fleet.Postgres)
+	address := addressOf(t, ledger.Postgres)
 	admin := mustLogIn(t, address, "postgres", s.own.Values["postgresPassword"], "postgres")
 	column := func(query string, args ...any) []string {
 		t.Helper()
@@ -104,7 +104,7 @@ func (s *suite) tryDatabases(t *testing.T) {
 	}
 	var accounts []account
 	want := []string{"postgres", "template0", "template1"}
-	for _, app := range fleet.Alorig().Apps {
+	for _, app := range ledger.Alorig().Apps {
 		for _, d := range app.Databases {
 			password := s.own.Values["secrets."+app.Name+"."+components.DatabasePasswordKey(app, d)]
 			accounts = append(accounts, account{d.Role, d.Name, password, app.ConnectionLimit(d)})
@@ -130,7 +130,7 @@ func (s *suite) tryDatabases(t *testing.T) {
 		t.Errorf("members of other roles: %v", member)
 	}
 
-	// A table of somebody else in the app's own database, which only an administrator's
+	// A ledger of somebody else in the app's own database, which only an administrator's
 	// mistake can put there.
 	const foreign = "isolation_foreign"
 	for i, a := range accounts {
@@ -374,8 +374,8 @@ func isNoPermission(err error) bool {
 }
 
 func (s *suite) tryRedis(t *testing.T) {
-	ledger := fleet.Alorig()
-	address := addressOf(t, fleet.Redis)
+	table := ledger.Alorig()
+	address := addressOf(t, ledger.Redis)
 	admin := dialRedis(t, address, "default", s.own.Values["redisPassword"])
 	expectNoDenials(t, admin)
 	// The log must not lose what an app was refused among what this test is.
@@ -388,7 +388,7 @@ func (s *suite) tryRedis(t *testing.T) {
 
 	users, err := admin.do("ACL", "USERS")
 	want := []any{"default"}
-	for _, app := range ledger.Apps {
+	for _, app := range table.Apps {
 		want = append(want, app.Name)
 	}
 	if got := sortedWords(users); err != nil || !slices.Equal(got, sortedWords(want)) {
@@ -399,10 +399,10 @@ func (s *suite) tryRedis(t *testing.T) {
 	// its own here.
 	const what = "isolation"
 	owners := map[string]int{}
-	for _, app := range ledger.Apps {
+	for _, app := range table.Apps {
 		owners[app.KeyPrefix] = app.RedisDB
 	}
-	for _, r := range ledger.Reserved {
+	for _, r := range table.Reserved {
 		if r.RedisDB != nil {
 			owners[r.Name+":"] = *r.RedisDB
 		}
@@ -426,7 +426,7 @@ func (s *suite) tryRedis(t *testing.T) {
 	for app, site := range backends(t) {
 		tasks[app] = postTask(t, client, site, 2*time.Second)
 	}
-	for _, app := range ledger.Apps {
+	for _, app := range table.Apps {
 		t.Run(app.Name, func(t *testing.T) { s.tryRedisUser(t, admin, address, app, owners) })
 	}
 	for app, site := range backends(t) {
@@ -441,7 +441,7 @@ func (s *suite) tryRedis(t *testing.T) {
 
 // tryRedisUser tries one app's user on its own share of Redis and on everybody's. A refusal
 // counts only if it is one of permission.
-func (s *suite) tryRedisUser(t *testing.T, admin *redisConn, address string, app fleet.App, owners map[string]int) {
+func (s *suite) tryRedisUser(t *testing.T, admin *redisConn, address string, app ledger.App, owners map[string]int) {
 	password := s.own.Values["secrets."+app.Name+"."+components.RedisPasswordKey]
 	c := dialRedis(t, address, app.Name, password)
 	own := app.KeyPrefix + "isolation"

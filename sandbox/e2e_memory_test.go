@@ -17,7 +17,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // sampleEvery is how often the suite looks at the memory of all containers.
@@ -109,20 +109,20 @@ func TestStatsAreRead(t *testing.T) {
 }
 
 // ledgerMemory is what the ledger books for every container that the sandbox runs.
-func ledgerMemory() map[string]fleet.Memory {
-	ledger := fleet.Alorig()
-	booked := map[string]fleet.Memory{}
-	for _, service := range ledger.Services {
+func ledgerMemory() map[string]ledger.Memory {
+	table := ledger.Alorig()
+	booked := map[string]ledger.Memory{}
+	for _, service := range table.Services {
 		switch service.Kind {
-		case fleet.Portainer: // has no image in the sandbox
-		case fleet.Flower: // on demand
+		case ledger.Portainer: // has no image in the sandbox
+		case ledger.Flower: // on demand
 		default:
 			booked[service.Container] = service.Memory
 		}
 	}
-	for _, app := range ledger.Apps {
+	for _, app := range table.Apps {
 		for _, c := range app.Containers {
-			booked[fleet.ContainerName(app.Name, c.Role)] = c.Memory
+			booked[ledger.ContainerName(app.Name, c.Role)] = c.Memory
 		}
 	}
 	return booked
@@ -171,7 +171,7 @@ func (s *suite) testMemory(t *testing.T) {
 }
 
 // share is a part of the reservation in percent.
-func share(used float64, m fleet.Memory) float64 { return 100 * used / float64(m.Steady) }
+func share(used float64, m ledger.Memory) float64 { return 100 * used / float64(m.Steady) }
 
 // expectUnharmed expects that neither a container nor a process in it was killed for
 // memory, and that the engine never had to start it again. Tests that stop a container

@@ -21,7 +21,7 @@ import (
 	"time"
 
 	"github.com/alorig/fleet/internal/cloudflaretest"
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/stacks"
 )
 
@@ -31,7 +31,7 @@ const asset = "/assets/index-5a4db0c5.js"
 // testRoutes asks every route of the ledger through Caddy, as a visitor does.
 func (s *suite) testRoutes(t *testing.T) {
 	client := browser(t)
-	for _, app := range fleet.Alorig().Apps {
+	for _, app := range ledger.Alorig().Apps {
 		for _, r := range app.Routes {
 			t.Run(r.Key(), func(t *testing.T) {
 				switch {
@@ -39,7 +39,7 @@ func (s *suite) testRoutes(t *testing.T) {
 					s.expectRestricted(t, client, app, r)
 				case r.Static != "":
 					expectStatic(t, client, app, r)
-				case r.Upstream == fleet.Payload:
+				case r.Upstream == ledger.Payload:
 					expectPayload(t, client, app, r)
 				default:
 					expectDjango(t, client, app, r)
@@ -57,7 +57,7 @@ func (s *suite) testRoutes(t *testing.T) {
 }
 
 // site is the address of a route; a wildcard's is that of a site below it.
-func site(r fleet.Route) string {
+func site(r ledger.Route) string {
 	return "https://" + strings.Replace(r.Host, "*", "a", 1) + r.Path
 }
 
@@ -85,13 +85,13 @@ func ask(t *testing.T, client *http.Client, address string, header http.Header) 
 }
 
 // page is a text that the index of a static build holds and nothing else does.
-func page(app fleet.App, r fleet.Route) string {
+func page(app ledger.App, r ledger.Route) string {
 	return "<title>" + app.Name + " " + r.Static + "</title>"
 }
 
 // expectStatic expects a single-page application: the page for every path that is no
 // file, and assets that browsers may keep.
-func expectStatic(t *testing.T, client *http.Client, app fleet.App, r fleet.Route) {
+func expectStatic(t *testing.T, client *http.Client, app ledger.App, r ledger.Route) {
 	t.Helper()
 	expectSPA(t, app, r, func(path string) (int, string, http.Header) { return get(t, client, site(r)+path) })
 	expectHeaders(t, client, site(r)+"/")
@@ -107,7 +107,7 @@ func expectStatic(t *testing.T, client *http.Client, app fleet.App, r fleet.Rout
 	expectOnlyPath(t, client, r)
 }
 
-func expectSPA(t *testing.T, app fleet.App, r fleet.Route, fetch func(path string) (int, string, http.Header)) {
+func expectSPA(t *testing.T, app ledger.App, r ledger.Route, fetch func(path string) (int, string, http.Header)) {
 	t.Helper()
 	const kept, asked = "max-age=31536000, immutable", "no-cache"
 	who := "public, "
@@ -173,7 +173,7 @@ func expectHTTPS(t *testing.T, client *http.Client, host string) {
 }
 
 // expectOnlyPath expects that a route below a path answers for nothing beside it.
-func expectOnlyPath(t *testing.T, client *http.Client, r fleet.Route) {
+func expectOnlyPath(t *testing.T, client *http.Client, r ledger.Route) {
 	t.Helper()
 	for _, path := range []string{"/", r.Path + "foo", r.Path + "foo/", "/x" + r.Path + "/", "/health"} {
 		if status, body, _ := get(t, client, "https://"+r.Host+path); status != http.StatusNotFound {
@@ -195,7 +195,7 @@ func getIndex(t *testing.T, client *http.Client, address string, header http.Hea
 	return found
 }
 
-func expectDjango(t *testing.T, client *http.Client, app fleet.App, r fleet.Route) {
+func expectDjango(t *testing.T, client *http.Client, app ledger.App, r ledger.Route) {
 	t.Helper()
 	// Django makes the URL from what it is told of the request: host, scheme, prefix.
 	for _, path := range []string{"/", r.AddPrefix + "/"} {
@@ -230,7 +230,7 @@ func expectDjango(t *testing.T, client *http.Client, app fleet.App, r fleet.Rout
 	}
 }
 
-func expectPayload(t *testing.T, client *http.Client, app fleet.App, r fleet.Route) {
+func expectPayload(t *testing.T, client *http.Client, app ledger.App, r ledger.Route) {
 	t.Helper()
 	hosts := []string{r.Host}
 	if rest, wildcard := strings.CutPrefix(r.Host, "*"); wildcard {
@@ -251,7 +251,7 @@ func expectPayload(t *testing.T, client *http.Client, app fleet.App, r fleet.Rou
 	}
 }
 
-func expectSocket(t *testing.T, client *http.Client, r fleet.Route) {
+func expectSocket(t *testing.T, client *http.Client, r ledger.Route) {
 	t.Helper()
 	if r.Host != "ws.psydge.com" {
 		t.Fatalf("the suite's socket goes to ws.psydge.com; nothing tries %s", r.Host)
@@ -290,9 +290,9 @@ func expectNothingElse(t *testing.T, client *http.Client) {
 func backends(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
-	for _, app := range fleet.Alorig().Apps {
+	for _, app := range ledger.Alorig().Apps {
 		for _, r := range app.Routes {
-			if r.Upstream == fleet.Backend && found[app.Name] == "" {
+			if r.Upstream == ledger.Backend && found[app.Name] == "" {
 				found[app.Name] = site(r)
 			}
 		}
@@ -367,7 +367,7 @@ func (s *suite) settings(t *testing.T, key string, into any) {
 
 // expectRestricted expects that a host lets administrators in and nobody else. This
 // machine is no administrator: Caddy sees it at the gateway of the network.
-func (s *suite) expectRestricted(t *testing.T, client *http.Client, app fleet.App, r fleet.Route) {
+func (s *suite) expectRestricted(t *testing.T, client *http.Client, app ledger.App, r ledger.Route) {
 	t.Helper()
 	var ranges []netip.Prefix
 	s.settings(t, "adminCidrs", &ranges)
@@ -459,7 +459,7 @@ func askFrom(t *testing.T, from netip.Addr, host, path string, header map[string
 	python(t, visitor, map[string]any{
 		"authority": docker(t, "exec", "alorig_caddy", "cat", "/data/caddy/pki/authorities/local/root.crt"),
 		"host":      host, "path": path, "header": header,
-	}, &answer, "--network", fleet.Alorig().Server.Network, "--ip", from.String())
+	}, &answer, "--network", ledger.Alorig().Server.Network, "--ip", from.String())
 	all := http.Header{}
 	for name, value := range answer.Header {
 		all.Set(name, value)
@@ -503,7 +503,7 @@ func (s *suite) expectRecords(t *testing.T) {
 		TTL                                int
 	}
 	var want, got []record
-	for _, app := range fleet.Alorig().Apps {
+	for _, app := range ledger.Alorig().Apps {
 		for _, h := range app.Hosts {
 			r := record{Zone: h.Zone, Name: h.Name, Type: "A", Content: address, Comment: "alorig fleet: " + app.Name, Proxied: h.Proxied, TTL: 300}
 			if h.Proxied {
@@ -549,13 +549,13 @@ func (s *suite) expectRecords(t *testing.T) {
 
 // testPorts tries to reach what is not published.
 func (s *suite) testPorts(t *testing.T) {
-	ledger := fleet.Alorig()
+	table := ledger.Alorig()
 	found := inspectStack(t)
-	t.Run("published", func(t *testing.T) { expectPublished(t, ledger, found) })
-	t.Run("listening", func(t *testing.T) { expectListening(t, ledger, found) })
-	t.Run("network", func(t *testing.T) { expectNoStrangers(t, ledger, found) })
-	t.Run("outside", func(t *testing.T) { expectUnreachable(t, ledger, found) })
-	t.Run("admin endpoint", func(t *testing.T) { expectNoAdmin(t, ledger) })
+	t.Run("published", func(t *testing.T) { expectPublished(t, table, found) })
+	t.Run("listening", func(t *testing.T) { expectListening(t, table, found) })
+	t.Run("network", func(t *testing.T) { expectNoStrangers(t, table, found) })
+	t.Run("outside", func(t *testing.T) { expectUnreachable(t, table, found) })
+	t.Run("admin endpoint", func(t *testing.T) { expectNoAdmin(t, table) })
 }
 
 // inspected is what the engine knows of a container.
@@ -585,7 +585,7 @@ type inspected struct {
 // inspectStack is that of every container of the stack, by name.
 func inspectStack(t *testing.T) map[string]inspected {
 	t.Helper()
-	names := lines(docker(t, "ps", "--all", "--format", "{{.Names}}", "--filter", "label="+fleet.LabelStack+"="+stack))
+	names := lines(docker(t, "ps", "--all", "--format", "{{.Names}}", "--filter", "label="+ledger.LabelStack+"="+stack))
 	if want := len(ledgerMemory()); len(names) < want {
 		t.Fatalf("%d containers are there, the ledger has %d", len(names), want)
 	}
@@ -602,12 +602,12 @@ func inspectStack(t *testing.T) map[string]inspected {
 }
 
 // expectPublished expects that Caddy alone has ports on the server.
-func expectPublished(t *testing.T, ledger fleet.Ledger, found map[string]inspected) {
+func expectPublished(t *testing.T, table ledger.Ledger, found map[string]inspected) {
 	t.Helper()
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		c := found[name]
 		want := map[string]string{}
-		for _, service := range ledger.Services {
+		for _, service := range table.Services {
 			if service.Container == name {
 				for _, port := range service.HostPorts {
 					want[fmt.Sprintf("%d/tcp", port)] = strconv.Itoa(port)
@@ -635,14 +635,14 @@ func expectPublished(t *testing.T, ledger fleet.Ledger, found map[string]inspect
 }
 
 // ledgerPorts are where each container listens.
-func ledgerPorts(ledger fleet.Ledger) map[string][]int {
+func ledgerPorts(table ledger.Ledger) map[string][]int {
 	ports := map[string][]int{}
-	for _, service := range ledger.Services {
+	for _, service := range table.Services {
 		ports[service.Container] = append(service.HostPorts, service.Port)
 	}
-	for _, app := range ledger.Apps {
+	for _, app := range table.Apps {
 		for _, c := range app.Containers {
-			name := fleet.ContainerName(app.Name, c.Role)
+			name := ledger.ContainerName(app.Name, c.Role)
 			ports[name] = nil
 			if c.Port != 0 {
 				ports[name] = []int{c.Port}
@@ -658,9 +658,9 @@ func ledgerPorts(ledger fleet.Ledger) map[string][]int {
 
 // expectListening expects that every container listens where the ledger says and nowhere
 // else, but for its own loopback.
-func expectListening(t *testing.T, ledger fleet.Ledger, found map[string]inspected) {
+func expectListening(t *testing.T, table ledger.Ledger, found map[string]inspected) {
 	t.Helper()
-	for name, want := range ledgerPorts(ledger) {
+	for name, want := range ledgerPorts(table) {
 		if _, there := found[name]; !there {
 			continue // expectHealthy says which must be
 		}
@@ -688,7 +688,7 @@ func expectListening(t *testing.T, ledger fleet.Ledger, found map[string]inspect
 }
 
 // expectNoStrangers expects that only the stack's containers are on its network.
-func expectNoStrangers(t *testing.T, ledger fleet.Ledger, found map[string]inspected) {
+func expectNoStrangers(t *testing.T, table ledger.Ledger, found map[string]inspected) {
 	t.Helper()
 	var networks []struct {
 		Containers map[string]struct{ Name string }
@@ -736,13 +736,13 @@ func scan(t *testing.T, network string, hosts []string, ports []int) []string {
 // fleet's addresses. Docker isolates its bridges from each other. A process on the server
 // itself is not outside: the server routes to all of its containers, as the update of
 // databases relies on; who can start one there is an operator.
-func expectUnreachable(t *testing.T, ledger fleet.Ledger, found map[string]inspected) {
+func expectUnreachable(t *testing.T, table ledger.Ledger, found map[string]inspected) {
 	t.Helper()
 	ports := []int{2019} // Caddy's admin endpoint
-	for _, of := range ledgerPorts(ledger) {
+	for _, of := range ledgerPorts(table) {
 		ports = append(ports, of...)
 	}
-	for _, r := range ledger.Reserved {
+	for _, r := range table.Reserved {
 		if r.Port != 0 {
 			ports = append(ports, r.Port)
 		}
@@ -751,15 +751,15 @@ func expectUnreachable(t *testing.T, ledger fleet.Ledger, found map[string]inspe
 	ports = slices.Compact(ports)
 	var addresses, names, served []string
 	for _, name := range slices.Sorted(maps.Keys(found)) {
-		address := found[name].NetworkSettings.Networks[ledger.Server.Network].IPAddress
+		address := found[name].NetworkSettings.Networks[table.Server.Network].IPAddress
 		addresses, names = append(addresses, address), append(names, name)
-		for _, port := range ledgerPorts(ledger)[name] {
+		for _, port := range ledgerPorts(table)[name] {
 			served = append(served, fmt.Sprintf("%s:%d", address, port))
 		}
 	}
 	slices.Sort(served)
 	// Inside, the same scan finds all that is served and nothing else.
-	if open := scan(t, ledger.Server.Network, addresses, ports); !slices.Equal(open, served) {
+	if open := scan(t, table.Server.Network, addresses, ports); !slices.Equal(open, served) {
 		t.Errorf("from inside open: %v, want %v", open, served)
 	}
 
@@ -771,7 +771,7 @@ func expectUnreachable(t *testing.T, ledger fleet.Ledger, found map[string]inspe
 	}
 	// The server's own address is what a visitor sees: there the same scan finds Caddy.
 	gateway := docker(t, "network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", elsewhere)
-	caddy, _ := ledger.Service(fleet.Caddy)
+	caddy, _ := table.Service(ledger.Caddy)
 	var published []string
 	for _, port := range caddy.HostPorts {
 		published = append(published, fmt.Sprintf("%s:%d", gateway, port))
@@ -784,17 +784,17 @@ func expectUnreachable(t *testing.T, ledger fleet.Ledger, found map[string]inspe
 
 // expectNoAdmin expects that Caddy's admin endpoint, by which anybody can change every
 // route, answers inside its container alone.
-func expectNoAdmin(t *testing.T, ledger fleet.Ledger) {
+func expectNoAdmin(t *testing.T, table ledger.Ledger) {
 	t.Helper()
 	if said := docker(t, "exec", "alorig_caddy", "wget", "-q", "-O", "-", "http://localhost:2019/config/apps/http/servers"); !strings.Contains(said, "psydge.com") {
 		t.Errorf("inside its container the admin endpoint says %.200q", said)
 	}
-	open := scan(t, ledger.Server.Network, []string{"alorig_caddy"}, []int{443, 2019})
+	open := scan(t, table.Server.Network, []string{"alorig_caddy"}, []int{443, 2019})
 	if want := []string{"alorig_caddy:443"}; !slices.Equal(open, want) {
 		t.Errorf("open at Caddy: %v, want %v", open, want)
 	}
 	for app := range backends(t) {
-		c := fleet.ContainerName(app, fleet.Backend)
+		c := ledger.ContainerName(app, ledger.Backend)
 		for _, address := range []string{"http://alorig_caddy:2019/config/", "http://localhost:2019/config/"} {
 			if said, err := tryDocker("exec", c, "wget", "-q", "-T", "3", "-O", "-", address); err == nil {
 				t.Errorf("%s reaches %s: %.200q", c, address, said)

@@ -23,7 +23,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // canaries are texts that may stand nowhere, with the name of the secret that each gives
@@ -285,7 +285,7 @@ func (s *suite) searchContainers(t *testing.T, all canaries) {
 		all.expectNone(t, "docker top "+name, []byte(docker(t, "top", name, "-eo", "pid,args")))
 	}
 	for _, kind := range []string{"network", "volume", "image"} {
-		filter := "label=" + fleet.LabelStack + "=" + stack
+		filter := "label=" + ledger.LabelStack + "=" + stack
 		if kind == "image" {
 			filter = "reference=alorig-sandbox/*"
 		}
@@ -306,7 +306,7 @@ func (s *suite) searchContainers(t *testing.T, all canaries) {
 // expectOwnVariables expects the container's secrets in its variables, and nobody else's.
 func (s *suite) expectOwnVariables(t *testing.T, all canaries, name string, c inspected, own []string) {
 	t.Helper()
-	index := fleet.NewIndex(fleet.Alorig())
+	index := ledger.NewIndex(ledger.Alorig())
 	needed := "" // one secret that must be there, or the search looks in the wrong place
 	if len(own) > 0 {
 		needed = own[0]
@@ -324,10 +324,10 @@ func (s *suite) expectOwnVariables(t *testing.T, all canaries, name string, c in
 		}
 		// Payload and Django are one app with two databases: each has its own password only.
 		container, _ := index.ContainerNamed(name)
-		if isPayload := strings.HasSuffix(secret, ".PAYLOAD_DATABASE_PASSWORD") || strings.HasSuffix(secret, ".PAYLOAD_SECRET"); isPayload && container.Role != fleet.Payload {
+		if isPayload := strings.HasSuffix(secret, ".PAYLOAD_DATABASE_PASSWORD") || strings.HasSuffix(secret, ".PAYLOAD_SECRET"); isPayload && container.Role != ledger.Payload {
 			t.Errorf("%s has %s in its variables", name, secret)
 		}
-		if strings.HasSuffix(secret, ".DATABASE_PASSWORD") && container.Role == fleet.Payload {
+		if strings.HasSuffix(secret, ".DATABASE_PASSWORD") && container.Role == ledger.Payload {
 			t.Errorf("%s has %s in its variables", name, secret)
 		}
 	}
@@ -336,7 +336,7 @@ func (s *suite) expectOwnVariables(t *testing.T, all canaries, name string, c in
 // searchCaddy searches the rendered files, and all that Caddy itself keeps.
 func searchCaddy(t *testing.T, all canaries) {
 	t.Helper()
-	apps := fleet.Alorig().Apps
+	apps := ledger.Alorig().Apps
 	if files := all.tree(t, filepath.Dir(sitesOf)); files < len(apps)+1 {
 		t.Errorf("%d rendered files are there, want %d", files, len(apps)+1)
 	}
@@ -352,7 +352,7 @@ func searchCaddy(t *testing.T, all canaries) {
 // goes to its container's.
 func (s *suite) searchPostgres(t *testing.T, all canaries) {
 	t.Helper()
-	admin := mustLogIn(t, addressOf(t, fleet.Postgres), "postgres", s.own.Values["postgresPassword"], "postgres")
+	admin := mustLogIn(t, addressOf(t, ledger.Postgres), "postgres", s.own.Values["postgresPassword"], "postgres")
 	for _, query := range []string{
 		"SELECT coalesce(query, '') || coalesce(application_name, '') FROM pg_stat_activity",
 		"SELECT coalesce(shobj_description(oid, 'pg_authid'), '') || rolname || coalesce(rolpassword, '') FROM pg_authid",
@@ -377,7 +377,7 @@ func (s *suite) searchPostgres(t *testing.T, all canaries) {
 // searchRedis searches what Redis keeps of commands and of its users.
 func (s *suite) searchRedis(t *testing.T, all canaries) {
 	t.Helper()
-	admin := dialRedis(t, addressOf(t, fleet.Redis), "default", s.own.Values["redisPassword"])
+	admin := dialRedis(t, addressOf(t, ledger.Redis), "default", s.own.Values["redisPassword"])
 	for _, words := range [][]string{{"SLOWLOG", "GET", "-1"}, {"ACL", "LIST"}, {"ACL", "LOG", "1000"}, {"CLIENT", "LIST"}, {"CONFIG", "GET", "*"}, {"INFO", "everything"}} {
 		answer, err := admin.do(words...)
 		if err != nil {

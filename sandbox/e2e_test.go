@@ -18,7 +18,7 @@ import (
 
 	"golang.org/x/mod/modfile"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/stacks"
 )
 
@@ -108,7 +108,7 @@ func newSuite(t *testing.T) *suite {
 		t.Fatal("a sandbox is up on this engine; take it down first: make down DATA=delete")
 	}
 	s.takeDown(t)
-	docker(t, "volume", "create", "--label", fleet.LabelStack+"="+stack, suiteMark)
+	docker(t, "volume", "create", "--label", ledger.LabelStack+"="+stack, suiteMark)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log("the fleet is left as it is, to look at; the next run takes it down, or `make down DATA=delete`")
@@ -304,9 +304,9 @@ func health(container string) string {
 func (s *suite) expectHealthy(t *testing.T) {
 	t.Helper()
 	want := []string{"alorig_postgres", "alorig_redis", "alorig_caddy"}
-	for _, app := range fleet.Alorig().Apps {
+	for _, app := range ledger.Alorig().Apps {
 		for _, c := range app.Containers {
-			want = append(want, fleet.ContainerName(app.Name, c.Role))
+			want = append(want, ledger.ContainerName(app.Name, c.Role))
 		}
 	}
 	for _, name := range want {
@@ -319,7 +319,7 @@ func (s *suite) expectHealthy(t *testing.T) {
 	if !slices.Equal(present, want) {
 		t.Errorf("the stack's containers are %v, want %v", present, want)
 	}
-	beside := docker(t, "ps", "--format", "{{.Names}}", "--filter", "label="+fleet.LabelStack+"="+stack)
+	beside := docker(t, "ps", "--format", "{{.Names}}", "--filter", "label="+ledger.LabelStack+"="+stack)
 	for _, name := range lines(beside) {
 		if transient(name) {
 			t.Errorf("%s still runs", name)

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/pinned"
 )
 
@@ -140,7 +140,7 @@ func down(ctx context.Context, s sandbox) error {
 	}
 	// The state goes as a whole: to Pulumi, databases and volumes are protected.
 	for _, kind := range []string{"container", "network", "volume"} {
-		args := []string{kind, "ls", "--quiet", "--filter", "label=" + fleet.LabelStack + "=" + stack}
+		args := []string{kind, "ls", "--quiet", "--filter", "label=" + ledger.LabelStack + "=" + stack}
 		if kind == "container" {
 			args = append(args, "--all")
 		}
@@ -161,8 +161,8 @@ func down(ctx context.Context, s sandbox) error {
 	if err := s.stopCloudflare(); err != nil {
 		return err
 	}
-	for _, app := range fleet.Alorig().Apps {
-		site := filepath.Join("/srv/alorig/caddy/sites", fleet.SiteFile(app.Name))
+	for _, app := range ledger.Alorig().Apps {
+		site := filepath.Join("/srv/alorig/caddy/sites", ledger.SiteFile(app.Name))
 		if err := os.Remove(site); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
@@ -172,7 +172,7 @@ func down(ctx context.Context, s sandbox) error {
 
 // containers lists the names of the sandbox's containers, PostgreSQL and Redis first.
 func (s sandbox) containers(ctx context.Context, filters ...string) ([]string, error) {
-	names, err := s.list(ctx, append([]string{"ps", "--all", "--format", "{{.Names}}", "--filter", "label=" + fleet.LabelStack + "=" + stack}, filters...)...)
+	names, err := s.list(ctx, append([]string{"ps", "--all", "--format", "{{.Names}}", "--filter", "label=" + ledger.LabelStack + "=" + stack}, filters...)...)
 	var services, apps []string
 	for _, name := range names {
 		if strings.HasPrefix(name, "alorig_") {
@@ -209,12 +209,12 @@ func (s sandbox) run(ctx context.Context, name string, args ...string) error {
 func (s sandbox) putStaticBuilds(ctx context.Context) error {
 	var script strings.Builder
 	script.WriteString("set -eu\n")
-	for _, app := range fleet.Alorig().Apps {
+	for _, app := range ledger.Alorig().Apps {
 		for _, r := range app.Routes {
 			if r.Static == "" {
 				continue
 			}
-			root := fleet.StaticRoot(app.Name, r.Static)
+			root := ledger.StaticRoot(app.Name, r.Static)
 			fmt.Fprintf(&script, `[ -e %[1]s/index.html ] || {
 mkdir -p %[1]s/assets
 echo 'console.log("%[2]s")' >%[1]s/assets/index-5a4db0c5.js
@@ -223,16 +223,16 @@ echo '<!doctype html><title>%[2]s</title><script src="assets/index-5a4db0c5.js">
 `, root, app.Name+" "+r.Static)
 		}
 	}
-	mount := fleet.StaticDirectory + ":" + fleet.StaticDirectory
+	mount := ledger.StaticDirectory + ":" + ledger.StaticDirectory
 	return s.run(ctx, "docker", "run", "--rm", "--network", "none", "--volume", mount, "alorig-sandbox/redis:1", "sh", "-c", script.String())
 }
 
 func (s sandbox) whereToLook() string {
 	var b strings.Builder
 	b.WriteString("\nThe fleet runs. Caddy answers on 127.0.0.1 with certificates of its own; try\n")
-	for _, app := range fleet.Alorig().Apps {
+	for _, app := range ledger.Alorig().Apps {
 		for _, r := range app.Routes {
-			if r.Upstream == fleet.Backend {
+			if r.Upstream == ledger.Backend {
 				fmt.Fprintf(&b, "  curl -k --resolve %s:443:127.0.0.1 https://%[1]s%s/\n", r.Host, r.Path)
 				break
 			}

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/alorig/fleet/components"
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/policy/rules"
 )
 
@@ -13,30 +13,30 @@ import (
 // hosts each, on a server that is large enough, and its configuration.
 func syntheticFleet(b *testing.B, n int) (Fleet, PlainConfig) {
 	b.Helper()
-	f := Fleet{Ledger: fleet.Alorig(), Workloads: Workloads{}}
+	f := Fleet{Ledger: ledger.Alorig(), Workloads: Workloads{}}
 	f.Ledger.Server.Memory, f.Ledger.Server.UpgradeTrigger, f.Ledger.Server.Connections = 1<<30, 1<<30, 1<<20
 	f.Ledger.Reserved, f.Ledger.Apps = f.Ledger.Reserved[:1], nil
 	zones, images := map[string]string{}, map[string]string{}
 	for i := range n {
 		name := fmt.Sprintf("app%d", i)
 		zone, port := name+".com", 10000+i
-		f.Ledger.Apps = append(f.Ledger.Apps, fleet.App{
+		f.Ledger.Apps = append(f.Ledger.Apps, ledger.App{
 			Name: name, Title: name, Blueprint: "a benchmark", Budget: 300,
-			Containers: []fleet.Container{
-				{Role: fleet.Backend, Image: name + "-backend", Port: port, Memory: fleet.Memory{Steady: 140, Limit: 190}, Database: name + "_db", Connections: 2},
-				{Role: fleet.Worker, Image: name + "-backend", Memory: fleet.Memory{Steady: 90, Limit: 120}, Database: name + "_db", Connections: 1},
-				{Role: fleet.Beat, Image: name + "-backend", Memory: fleet.Memory{Steady: 70, Limit: 90}, Database: name + "_db", Connections: 1},
+			Containers: []ledger.Container{
+				{Role: ledger.Backend, Image: name + "-backend", Port: port, Memory: ledger.Memory{Steady: 140, Limit: 190}, Database: name + "_db", Connections: 2},
+				{Role: ledger.Worker, Image: name + "-backend", Memory: ledger.Memory{Steady: 90, Limit: 120}, Database: name + "_db", Connections: 1},
+				{Role: ledger.Beat, Image: name + "-backend", Memory: ledger.Memory{Steady: 70, Limit: 90}, Database: name + "_db", Connections: 1},
 			},
 			RedisDB: 2 + i, KeyPrefix: name + ":",
-			Databases: []fleet.Database{{Name: name + "_db", Role: name, Connections: 4}},
-			Hosts:     []fleet.Host{{Name: zone, Zone: zone, Proxied: true}, {Name: "api." + zone, Zone: zone, Proxied: true}},
-			Routes:    []fleet.Route{{Host: zone, Static: "web"}, {Host: "api." + zone, Upstream: fleet.Backend, Port: port}},
+			Databases: []ledger.Database{{Name: name + "_db", Role: name, Connections: 4}},
+			Hosts:     []ledger.Host{{Name: zone, Zone: zone, Proxied: true}, {Name: "api." + zone, Zone: zone, Proxied: true}},
+			Routes:    []ledger.Route{{Host: zone, Static: "web"}, {Host: "api." + zone, Upstream: ledger.Backend, Port: port}},
 		})
 		secrets := []string{"SECRET_KEY"}
 		f.Workloads[name] = []components.WorkloadSpec{
-			{Role: fleet.Backend, Process: components.Gunicorn{Workers: 1, Threads: 2}, Secrets: secrets},
-			{Role: fleet.Worker, Process: components.CeleryWorker{Concurrency: 1}, Secrets: secrets},
-			{Role: fleet.Beat, Process: components.CeleryBeat{}, Secrets: secrets},
+			{Role: ledger.Backend, Process: components.Gunicorn{Workers: 1, Threads: 2}, Secrets: secrets},
+			{Role: ledger.Worker, Process: components.CeleryWorker{Concurrency: 1}, Secrets: secrets},
+			{Role: ledger.Beat, Process: components.CeleryBeat{}, Secrets: secrets},
 		}
 		zones[zone] = fmt.Sprintf("%032x", i+1)
 		images[name+"-backend"] = "registry.example.com/alorig/" + name + "-backend@sha256:20be73c9b7350d05f849acb668b7ede4991fa9d8f1173b0821a26fe8d2e0c064"
@@ -46,7 +46,7 @@ func syntheticFleet(b *testing.B, n int) (Fleet, PlainConfig) {
 }
 
 // BenchmarkCheck is the whole way of `alorig check`: the settings read, the program
-// rehearsed, every rule asked.
+// recorded by a dry run, every rule asked.
 func BenchmarkCheck(b *testing.B) {
 	check := func(f Fleet, config PlainConfig) func(*testing.B) {
 		return func(b *testing.B) {
@@ -70,8 +70,8 @@ func BenchmarkCheck(b *testing.B) {
 	}
 }
 
-// BenchmarkRehearse is the part of [BenchmarkCheck] that Pulumi's SDK takes.
-func BenchmarkRehearse(b *testing.B) {
+// BenchmarkDryRun is the part of [BenchmarkCheck] that Pulumi's SDK takes.
+func BenchmarkDryRun(b *testing.B) {
 	for _, n := range []int{10, 100, 1000} {
 		f, config := syntheticFleet(b, n)
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -82,7 +82,7 @@ func BenchmarkRehearse(b *testing.B) {
 			b.ReportAllocs()
 			resources := 0
 			for b.Loop() {
-				declared, err := f.rehearse("prod", settings)
+				declared, err := f.dryRun("prod", settings)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -5,7 +5,7 @@ import (
 	"maps"
 	"testing"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/policy/rules"
 )
 
@@ -70,7 +70,7 @@ func settingsOf(t testing.TB, f Fleet, config PlainConfig) Settings {
 // record returns what an update of the stack would register.
 func record(t testing.TB, f Fleet, config PlainConfig) []rules.Resource {
 	t.Helper()
-	recorded, err := f.rehearse("prod", settingsOf(t, f, config))
+	recorded, err := f.dryRun("prod", settingsOf(t, f, config))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,8 +78,8 @@ func record(t testing.TB, f Fleet, config PlainConfig) []rules.Resource {
 }
 
 // judge holds what was recorded against the rules, built with the clean ledger.
-func judge(rs []rules.Resource) []fleet.Finding {
-	return rules.Judge(rules.NewFleet(fleet.Alorig()), rs)
+func judge(rs []rules.Resource) []ledger.Finding {
+	return rules.Judge(rules.NewFleet(ledger.Alorig()), rs)
 }
 
 func TestTheProductionStackIsClean(t *testing.T) {

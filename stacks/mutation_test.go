@@ -11,8 +11,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alorig/fleet/components"
-	"github.com/alorig/fleet/internal/fleet"
-	"github.com/alorig/fleet/internal/rehearsal"
+	"github.com/alorig/fleet/internal/dryrun"
+	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/policy/rules"
 )
 
@@ -23,80 +23,80 @@ import (
 // bookings are wrong changes to the ledger that the program declares.
 var bookings = []struct {
 	name   string
-	change func(*fleet.Ledger)
+	change func(*ledger.Ledger)
 	rule   string
 	says   string
 }{
-	{"port of another app", func(l *fleet.Ledger) { snapify(l).Containers[0].Port = 8012 }, "port-allocation", "takes port 8012, which psydge_backend has"},
-	{"port of IGNY8", func(l *fleet.Ledger) { snapify(l).Containers[0].Port = 8011 }, "port-allocation", "takes port 8011, which igny8 has"},
-	{"port of PostgreSQL", func(l *fleet.Ledger) { snapify(l).Containers[0].Port = 5432 }, "port-allocation", "which alorig_postgres has"},
-	{"backend without a port", func(l *fleet.Ledger) { snapify(l).Containers[0].Port = 0 }, "port-allocation", "has port 0"},
-	{"worker with a port", func(l *fleet.Ledger) { snapify(l).Containers[1].Port = 8015 }, "port-allocation", "has port 8015"},
-	{"port beyond all ports", func(l *fleet.Ledger) { snapify(l).Containers[0].Port = 80140 }, "port-allocation", "has port 80140"},
+	{"port of another app", func(l *ledger.Ledger) { snapify(l).Containers[0].Port = 8012 }, "port-allocation", "takes port 8012, which psydge_backend has"},
+	{"port of IGNY8", func(l *ledger.Ledger) { snapify(l).Containers[0].Port = 8011 }, "port-allocation", "takes port 8011, which igny8 has"},
+	{"port of PostgreSQL", func(l *ledger.Ledger) { snapify(l).Containers[0].Port = 5432 }, "port-allocation", "which alorig_postgres has"},
+	{"backend without a port", func(l *ledger.Ledger) { snapify(l).Containers[0].Port = 0 }, "port-allocation", "has port 0"},
+	{"worker with a port", func(l *ledger.Ledger) { snapify(l).Containers[1].Port = 8015 }, "port-allocation", "has port 8015"},
+	{"port beyond all ports", func(l *ledger.Ledger) { snapify(l).Containers[0].Port = 80140 }, "port-allocation", "has port 80140"},
 
-	{"Redis DB of another app", func(l *fleet.Ledger) { snapify(l).RedisDB = 2 }, "redis-allocation", "takes Redis DB 2, which psydge has"},
-	{"Redis DB of IGNY8", func(l *fleet.Ledger) { snapify(l).RedisDB = 0 }, "redis-allocation", "takes Redis DB 0, which igny8 has"},
-	{"Redis DB of IGNY8's staging", func(l *fleet.Ledger) { snapify(l).RedisDB = 1 }, "redis-allocation", "takes Redis DB 1, which igny8-staging has"},
-	{"key prefix of another app", func(l *fleet.Ledger) { snapify(l).KeyPrefix = "psydge:" }, "redis-allocation", "takes key prefix psydge:"},
-	{"key prefix without a colon", func(l *fleet.Ledger) { snapify(l).KeyPrefix = "snapify" }, "redis-allocation", `has the key prefix "snapify"`},
+	{"Redis DB of another app", func(l *ledger.Ledger) { snapify(l).RedisDB = 2 }, "redis-allocation", "takes Redis DB 2, which psydge has"},
+	{"Redis DB of IGNY8", func(l *ledger.Ledger) { snapify(l).RedisDB = 0 }, "redis-allocation", "takes Redis DB 0, which igny8 has"},
+	{"Redis DB of IGNY8's staging", func(l *ledger.Ledger) { snapify(l).RedisDB = 1 }, "redis-allocation", "takes Redis DB 1, which igny8-staging has"},
+	{"key prefix of another app", func(l *ledger.Ledger) { snapify(l).KeyPrefix = "psydge:" }, "redis-allocation", "takes key prefix psydge:"},
+	{"key prefix without a colon", func(l *ledger.Ledger) { snapify(l).KeyPrefix = "snapify" }, "redis-allocation", `has the key prefix "snapify"`},
 
-	{"database of another app", func(l *fleet.Ledger) { snapify(l).Databases[0].Name = "psydge_db" }, "database-allocation", "takes database psydge_db"},
-	{"role of another app", func(l *fleet.Ledger) { snapify(l).Databases[0].Role = "psydge" }, "database-allocation", "takes database role psydge"},
-	{"superuser as owner", func(l *fleet.Ledger) { snapify(l).Databases[0].Role = "postgres" }, "database-allocation", `is owned by the role "postgres"`},
-	{"database outside its pattern", func(l *fleet.Ledger) { snapify(l).Databases[0].Name = "snapify_store" }, "database-allocation", "is no database name of snapify"},
-	{"container on another app's database", func(l *fleet.Ledger) { snapify(l).Containers[0].Database = "psydge_db" }, "database-allocation", `uses the database "psydge_db"`},
+	{"database of another app", func(l *ledger.Ledger) { snapify(l).Databases[0].Name = "psydge_db" }, "database-allocation", "takes database psydge_db"},
+	{"role of another app", func(l *ledger.Ledger) { snapify(l).Databases[0].Role = "psydge" }, "database-allocation", "takes database role psydge"},
+	{"superuser as owner", func(l *ledger.Ledger) { snapify(l).Databases[0].Role = "postgres" }, "database-allocation", `is owned by the role "postgres"`},
+	{"database outside its pattern", func(l *ledger.Ledger) { snapify(l).Databases[0].Name = "snapify_store" }, "database-allocation", "is no database name of snapify"},
+	{"container on another app's database", func(l *ledger.Ledger) { snapify(l).Containers[0].Database = "psydge_db" }, "database-allocation", `uses the database "psydge_db"`},
 
-	{"role without a connection limit", func(l *fleet.Ledger) { snapify(l).Databases[0].Connections = 0 }, "connection-budget", "has the connection limit 0"},
-	{"processes that hold more than their role", func(l *fleet.Ledger) { snapify(l).Containers[0].Connections = 9 }, "connection-budget", "its containers hold up to 13 connections"},
-	{"more connections than the server has", func(l *fleet.Ledger) { snapify(l).Databases[0].Connections = 14 }, "connection-budget", "connections come to 81, with those of a handover"},
+	{"role without a connection limit", func(l *ledger.Ledger) { snapify(l).Databases[0].Connections = 0 }, "connection-budget", "has the connection limit 0"},
+	{"processes that hold more than their role", func(l *ledger.Ledger) { snapify(l).Containers[0].Connections = 9 }, "connection-budget", "its containers hold up to 13 connections"},
+	{"more connections than the server has", func(l *ledger.Ledger) { snapify(l).Databases[0].Connections = 14 }, "connection-budget", "connections come to 81, with those of a handover"},
 
-	{"name of another app", func(l *fleet.Ledger) { snapify(l).Name = "psydge" }, "container-name", "takes name psydge"},
-	{"name of IGNY8", func(l *fleet.Ledger) { snapify(l).Name = "igny8" }, "container-name", "takes name igny8"},
-	{"name outside its pattern", func(l *fleet.Ledger) { snapify(l).Name = "Snapify PK" }, "container-name", "is no app name"},
-	{"container for a frontend", func(l *fleet.Ledger) { snapify(l).Containers[2].Role = "frontend" }, "container-name", `has the role "frontend"`},
-	{"two containers of one role", func(l *fleet.Ledger) { snapify(l).Containers[2].Role = fleet.Worker }, "container-name", "takes container name snapify_celery_worker"},
-	{"shared service named like an app's container", func(l *fleet.Ledger) { l.Services[0].Container = "psydge_backend" }, "container-name", "takes container name psydge_backend"},
+	{"name of another app", func(l *ledger.Ledger) { snapify(l).Name = "psydge" }, "container-name", "takes name psydge"},
+	{"name of IGNY8", func(l *ledger.Ledger) { snapify(l).Name = "igny8" }, "container-name", "takes name igny8"},
+	{"name outside its pattern", func(l *ledger.Ledger) { snapify(l).Name = "Snapify PK" }, "container-name", "is no app name"},
+	{"container for a frontend", func(l *ledger.Ledger) { snapify(l).Containers[2].Role = "frontend" }, "container-name", `has the role "frontend"`},
+	{"two containers of one role", func(l *ledger.Ledger) { snapify(l).Containers[2].Role = ledger.Worker }, "container-name", "takes container name snapify_celery_worker"},
+	{"shared service named like an app's container", func(l *ledger.Ledger) { l.Services[0].Container = "psydge_backend" }, "container-name", "takes container name psydge_backend"},
 
-	{"container without a hard limit", func(l *fleet.Ledger) { snapify(l).Containers[0].Memory.Limit = 0 }, "container-memory", "0 MiB hard limit"},
-	{"container without a reservation", func(l *fleet.Ledger) { snapify(l).Containers[0].Memory.Steady = 0 }, "container-memory", "books 0 MiB steady"},
-	{"hard limit below the reservation", func(l *fleet.Ledger) { snapify(l).Containers[0].Memory.Limit = 299 }, "container-memory", "hard limit of 299 MiB, below its steady state of 300"},
-	{"app above its budget", func(l *fleet.Ledger) { snapify(l).Containers[0].Memory.Steady = 301 }, "app-memory-budget", "reserve 701 MiB"},
-	{"server above its upgrade trigger", func(l *fleet.Ledger) {
+	{"container without a hard limit", func(l *ledger.Ledger) { snapify(l).Containers[0].Memory.Limit = 0 }, "container-memory", "0 MiB hard limit"},
+	{"container without a reservation", func(l *ledger.Ledger) { snapify(l).Containers[0].Memory.Steady = 0 }, "container-memory", "books 0 MiB steady"},
+	{"hard limit below the reservation", func(l *ledger.Ledger) { snapify(l).Containers[0].Memory.Limit = 299 }, "container-memory", "hard limit of 299 MiB, below its steady state of 300"},
+	{"app above its budget", func(l *ledger.Ledger) { snapify(l).Containers[0].Memory.Steady = 301 }, "app-memory-budget", "reserve 701 MiB"},
+	{"server above its upgrade trigger", func(l *ledger.Ledger) {
 		snapify(l).Budget += 2301
-		snapify(l).Containers[0].Memory = fleet.Memory{Steady: 2601, Limit: 2601}
+		snapify(l).Containers[0].Memory = ledger.Memory{Steady: 2601, Limit: 2601}
 	}, "fleet-memory-budget", "steady state comes to 13001 MiB"},
-	{"shared service above the upgrade trigger", func(l *fleet.Ledger) { l.Services[0].Memory = fleet.Memory{Steady: 3701, Limit: 3701} }, "fleet-memory-budget", "13001 MiB"},
-	{"hard limits above the server's memory", func(l *fleet.Ledger) { snapify(l).Containers[1].Memory.Limit = 2000 }, "host-memory-ceiling", "all hard limits come to"},
-	{"on-demand service above the server's memory", func(l *fleet.Ledger) { l.Services[4].Memory.Limit = 4000 }, "host-memory-ceiling", "4000 MiB more while something runs on demand"},
-	{"more memory for the reserved", func(l *fleet.Ledger) { l.Reserved[1].Memory = fleet.Memory{Steady: 3551, Limit: 3551} }, "fleet-memory-budget", "13001 MiB"},
+	{"shared service above the upgrade trigger", func(l *ledger.Ledger) { l.Services[0].Memory = ledger.Memory{Steady: 3701, Limit: 3701} }, "fleet-memory-budget", "13001 MiB"},
+	{"hard limits above the server's memory", func(l *ledger.Ledger) { snapify(l).Containers[1].Memory.Limit = 2000 }, "host-memory-ceiling", "all hard limits come to"},
+	{"on-demand service above the server's memory", func(l *ledger.Ledger) { l.Services[4].Memory.Limit = 4000 }, "host-memory-ceiling", "4000 MiB more while something runs on demand"},
+	{"more memory for the reserved", func(l *ledger.Ledger) { l.Reserved[1].Memory = ledger.Memory{Steady: 3551, Limit: 3551} }, "fleet-memory-budget", "13001 MiB"},
 
-	{"host of another app", func(l *fleet.Ledger) { rename(snapify(l), "api.snapify.pk", "api.psydge.com", "psydge.com") }, "dns-allocation", "belongs to snapify and to psydge"},
-	{"host outside its zone", func(l *fleet.Ledger) { rename(snapify(l), "api.snapify.pk", "api.snapify.com", "snapify.pk") }, "dns-allocation", "does not lie in zone snapify.pk"},
-	{"no host name", func(l *fleet.Ledger) { rename(snapify(l), "api.snapify.pk", "API_1.snapify.pk", "snapify.pk") }, "dns-allocation", "is no host name"},
-	{"proxied name two levels deep", func(l *fleet.Ledger) { l.Apps[5].Hosts[1].Proxied = true }, "dns-certificate", "is proxied and more than one level below alorig.com"},
-	{"proxied wildcard two levels deep", func(l *fleet.Ledger) { l.Apps[2].Hosts[3].Proxied = true }, "dns-certificate", "*.sites.alorig.com: is proxied"},
+	{"host of another app", func(l *ledger.Ledger) { rename(snapify(l), "api.snapify.pk", "api.psydge.com", "psydge.com") }, "dns-allocation", "belongs to snapify and to psydge"},
+	{"host outside its zone", func(l *ledger.Ledger) { rename(snapify(l), "api.snapify.pk", "api.snapify.com", "snapify.pk") }, "dns-allocation", "does not lie in zone snapify.pk"},
+	{"no host name", func(l *ledger.Ledger) { rename(snapify(l), "api.snapify.pk", "API_1.snapify.pk", "snapify.pk") }, "dns-allocation", "is no host name"},
+	{"proxied name two levels deep", func(l *ledger.Ledger) { l.Apps[5].Hosts[1].Proxied = true }, "dns-certificate", "is proxied and more than one level below alorig.com"},
+	{"proxied wildcard two levels deep", func(l *ledger.Ledger) { l.Apps[2].Hosts[3].Proxied = true }, "dns-certificate", "*.sites.alorig.com: is proxied"},
 
-	{"route of another app's host", func(l *fleet.Ledger) { snapify(l).Routes[1].Host = "api.psydge.com" }, "route-allocation", "is routed by snapify, which does not own the host"},
-	{"route twice", func(l *fleet.Ledger) {
-		snapify(l).Routes = append(snapify(l).Routes, fleet.Route{Host: "app.snapify.pk", Static: "admin"})
+	{"route of another app's host", func(l *ledger.Ledger) { snapify(l).Routes[1].Host = "api.psydge.com" }, "route-allocation", "is routed by snapify, which does not own the host"},
+	{"route twice", func(l *ledger.Ledger) {
+		snapify(l).Routes = append(snapify(l).Routes, ledger.Route{Host: "app.snapify.pk", Static: "admin"})
 	}, "route-allocation", "is served twice"},
-	{"route below another", func(l *fleet.Ledger) {
-		l.Apps[2].Routes = append(l.Apps[2].Routes, fleet.Route{Host: "alorig.com", Path: "/builder/api", Static: "builder"})
+	{"route below another", func(l *ledger.Ledger) {
+		l.Apps[2].Routes = append(l.Apps[2].Routes, ledger.Route{Host: "alorig.com", Path: "/builder/api", Static: "builder"})
 	}, "route-allocation", "alorig.com/builder/api: is served twice"},
-	{"upstream that the app does not have", func(l *fleet.Ledger) { snapify(l).Routes[1].Upstream = fleet.Payload }, "route-allocation", "goes to snapify_payload"},
-	{"upstream on another app's port", func(l *fleet.Ledger) { snapify(l).Routes[1].Port = 8012 }, "route-allocation", "goes to port 8012 of snapify_backend"},
-	{"route without a target", func(l *fleet.Ledger) { snapify(l).Routes[2].Static = "" }, "route-allocation", "has no single target"},
-	{"static build outside its directory", func(l *fleet.Ledger) { snapify(l).Routes[2].Static = "../psydge/web" }, "route-allocation", "names the static build"},
-	{"path that is none", func(l *fleet.Ledger) { l.Apps[2].Routes[0].Path = "/builder/" }, "route-allocation", `has the path "/builder/"`},
-	{"host that nothing serves", func(l *fleet.Ledger) { snapify(l).Routes = snapify(l).Routes[:3] }, "route-allocation", "admin.snapify.pk: belongs to snapify but nothing serves it"},
+	{"upstream that the app does not have", func(l *ledger.Ledger) { snapify(l).Routes[1].Upstream = ledger.Payload }, "route-allocation", "goes to snapify_payload"},
+	{"upstream on another app's port", func(l *ledger.Ledger) { snapify(l).Routes[1].Port = 8012 }, "route-allocation", "goes to port 8012 of snapify_backend"},
+	{"route without a target", func(l *ledger.Ledger) { snapify(l).Routes[2].Static = "" }, "route-allocation", "has no single target"},
+	{"static build outside its directory", func(l *ledger.Ledger) { snapify(l).Routes[2].Static = "../psydge/web" }, "route-allocation", "names the static build"},
+	{"path that is none", func(l *ledger.Ledger) { l.Apps[2].Routes[0].Path = "/builder/" }, "route-allocation", `has the path "/builder/"`},
+	{"host that nothing serves", func(l *ledger.Ledger) { snapify(l).Routes = snapify(l).Routes[:3] }, "route-allocation", "admin.snapify.pk: belongs to snapify but nothing serves it"},
 
-	{"host port twice", func(l *fleet.Ledger) { l.Services[3].HostPorts = []int{443} }, "host-port", "takes host port 443, which alorig_caddy has"},
+	{"host port twice", func(l *ledger.Ledger) { l.Services[3].HostPorts = []int{443} }, "host-port", "takes host port 443, which alorig_caddy has"},
 }
 
-func snapify(l *fleet.Ledger) *fleet.App { return &l.Apps[1] }
+func snapify(l *ledger.Ledger) *ledger.App { return &l.Apps[1] }
 
 // rename gives a host of the app another name, in its route too.
-func rename(a *fleet.App, from, to, zone string) {
+func rename(a *ledger.App, from, to, zone string) {
 	for i := range a.Hosts {
 		if a.Hosts[i].Name == from {
 			a.Hosts[i].Name, a.Hosts[i].Zone = to, zone
@@ -109,16 +109,16 @@ func rename(a *fleet.App, from, to, zone string) {
 	}
 }
 
-// The Host component is registered first, with the ledger as an input, so that a rule
+// The Server component is registered first, with the ledger as an input, so that a rule
 // refuses a wrong booking before anything else exists. That holds for the pack of the
 // reviewed commit, and for one that was built together with the wrong ledger.
 func TestWrongBookingsAreRefusedEarly(t *testing.T) {
 	t.Parallel()
-	reviewed := rules.NewFleet(fleet.Alorig())
+	reviewed := rules.NewFleet(ledger.Alorig())
 	for _, c := range bookings {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			l := fleet.Alorig()
+			l := ledger.Alorig()
 			c.change(&l)
 			host := declareHost(t, l)
 
@@ -157,17 +157,17 @@ func TestWrongBookingsAreRefusedWhole(t *testing.T) {
 }
 
 // declareHost records the root component over a ledger, as the program registers it.
-func declareHost(t *testing.T, l fleet.Ledger) rules.Resource {
+func declareHost(t *testing.T, l ledger.Ledger) rules.Resource {
 	t.Helper()
-	recorded, err := rehearsal.Record(Project, "prod", func(ctx *pulumi.Context) error {
-		_, err := components.NewHost(ctx, "server", &components.HostArgs{Ledger: l, Rollout: "asms", Address: "203.0.113.10"})
+	recorded, err := dryrun.Record(Project, "prod", func(ctx *pulumi.Context) error {
+		_, err := components.NewServer(ctx, "server", &components.ServerArgs{Ledger: l, Rollout: "asms", Address: "203.0.113.10"})
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range recorded {
-		if r.Type == fleet.TypeHost {
+		if r.Type == ledger.TypeServer {
 			return r
 		}
 	}
@@ -176,7 +176,7 @@ func declareHost(t *testing.T, l fleet.Ledger) rules.Resource {
 }
 
 // mustRefuse asserts that a mandatory rule refuses, and why.
-func mustRefuse(t *testing.T, found []fleet.Finding, rule, says string) {
+func mustRefuse(t *testing.T, found []ledger.Finding, rule, says string) {
 	t.Helper()
 	for _, f := range rules.Refusals(found) {
 		if f.Rule == rule && strings.Contains(f.String(), says) {
@@ -360,18 +360,18 @@ type mutation struct {
 // shared services exist already.
 var declarations = []mutation{
 	// Which fleet it is, and how far it has come.
-	{"no Host", drop(fleet.TypeHost, "server"), "ledger-declared", "declares 0 Host components"},
-	{"two Hosts", func(d *declaration) { d.copy(fleet.TypeHost, "server", "second") }, "ledger-declared", "declares 2 Host components"},
-	{"another ledger", set(fleet.TypeHost, "server", "ledger.apps[1].title", "Snapify 2"), "ledger-declared", "declares another ledger: ledger.apps[1].title"},
-	{"ledger of another version", set(fleet.TypeHost, "server", "ledger.server.cores", 4), "ledger-declared", "cannot be decoded"},
-	{"rollout to no app", set(fleet.TypeHost, "server", "rollout", "psyche"), "ledger-declared", "has the rollout psyche"},
-	{"app before its predecessor", drop(fleet.TypeApp, "snapify"), "rollout-order", "snapify: is not declared"},
-	{"app beyond the rollout", set(fleet.TypeHost, "server", "rollout", "astrotiming"), "rollout-order", "asms: is declared"},
-	{"app that the ledger lacks", raw(fleet.TypeApp, "seventh", object{"app": "seventh"}), "rollout-order", "seventh: is declared as an app"},
+	{"no Server", drop(ledger.TypeServer, "server"), "ledger-declared", "declares 0 Server component"},
+	{"two Servers", func(d *declaration) { d.copy(ledger.TypeServer, "server", "second") }, "ledger-declared", "declares 2 Server component"},
+	{"another ledger", set(ledger.TypeServer, "server", "ledger.apps[1].title", "Snapify 2"), "ledger-declared", "declares another ledger: ledger.apps[1].title"},
+	{"ledger of another version", set(ledger.TypeServer, "server", "ledger.server.cores", 4), "ledger-declared", "cannot be decoded"},
+	{"rollout to no app", set(ledger.TypeServer, "server", "rollout", "psyche"), "ledger-declared", "has the rollout psyche"},
+	{"app before the one before it", drop(ledger.TypeApp, "snapify"), "rollout-order", "snapify: is not declared"},
+	{"app beyond the rollout", set(ledger.TypeServer, "server", "rollout", "astrotiming"), "rollout-order", "asms: is declared"},
+	{"app that the ledger lacks", raw(ledger.TypeApp, "seventh", object{"app": "seventh"}), "rollout-order", "seventh: is declared as an app"},
 	{"app without its worker", drop(rules.TypeContainer, "psydge-celery-worker"), "rollout-order", "lacks psydge_celery_worker"},
 	{"app without its database", drop(database, "psydge-database-psydge-db"), "rollout-order", "lacks the database psydge_db"},
 	{"app without its role", drop(role, "psydge-role-psydge"), "rollout-order", "lacks the role psydge"},
-	{"app without its gate", drop(fleet.TypeGate, "psydge-gate"), "rollout-order", "psydge: has no gate"},
+	{"app without its gate", drop(ledger.TypeGate, "psydge-gate"), "rollout-order", "psydge: has no gate"},
 	{"gate that asks nothing", drop(command, "psydge-healthy"), "rollout-order", "psydge: has no gate"},
 
 	// Containers past the components.
@@ -511,16 +511,16 @@ var declarations = []mutation{
 	}, "dns-certificate", "the record of schools.alorig.com cuts it off from its wildcard *.alorig.com"},
 
 	// Routes.
-	{"another app's upstream", replace(fleet.TypeRoute, "psydge-route", "site", "psydge_backend:8012", "snapify_backend:8014"), "route-allocation", "snapify_backend:8014"},
-	{"another port of the upstream", replace(fleet.TypeRoute, "psydge-route", "site", "psydge_backend:8012", "psydge_backend:8013"), "route-allocation", "psydge_backend:8013"},
-	{"another app's host", replace(fleet.TypeRoute, "psydge-route", "site", "api.psydge.com", "api.snapify.pk"), "route-allocation", "api.snapify.pk"},
+	{"another app's upstream", replace(ledger.TypeRoute, "psydge-route", "site", "psydge_backend:8012", "snapify_backend:8014"), "route-allocation", "snapify_backend:8014"},
+	{"another port of the upstream", replace(ledger.TypeRoute, "psydge-route", "site", "psydge_backend:8012", "psydge_backend:8013"), "route-allocation", "psydge_backend:8013"},
+	{"another app's host", replace(ledger.TypeRoute, "psydge-route", "site", "api.psydge.com", "api.snapify.pk"), "route-allocation", "api.snapify.pk"},
 	{"site file changed on its way", replace(command, "psydge-site", "stdin", "psydge_backend:8012", "snapify_backend:8014"), "route-allocation", "snapify_backend:8014"},
 	{"site file that came from elsewhere", set(command, "psydge-site", "stdin", nil), "route-allocation", "has no stdin"},
-	{"second site file", func(d *declaration) { d.copy(fleet.TypeRoute, "psydge-route", "again") }, "route-allocation", "is a second Route of psydge"},
-	{"no site file", drop(fleet.TypeRoute, "psydge-route"), "route-allocation", "psydge: has no Route"},
+	{"second site file", func(d *declaration) { d.copy(ledger.TypeRoute, "psydge-route", "again") }, "route-allocation", "is a second Route of psydge"},
+	{"no site file", drop(ledger.TypeRoute, "psydge-route"), "route-allocation", "psydge: has no Route"},
 	{"site file that nothing puts in place", drop(command, "psydge-site"), "route-allocation", "psydge: has a site file that no command puts in place"},
-	{"site file of no app", set(fleet.TypeRoute, "psydge-route", "app", "seventh"), "route-allocation", "is a route of seventh"},
-	{"site file for other administrators", set(fleet.TypeRoute, "snapify-route", "adminCidrs", list{"192.0.2.0/24"}), "route-allocation", "Route snapify-route: has"},
+	{"site file of no app", set(ledger.TypeRoute, "psydge-route", "app", "seventh"), "route-allocation", "is a route of seventh"},
+	{"site file for other administrators", set(ledger.TypeRoute, "snapify-route", "adminCidrs", list{"192.0.2.0/24"}), "route-allocation", "Route snapify-route: has"},
 	{"route past the components", raw(command, "x", object{"create": "echo 'x.psydge.com { reverse_proxy snapify_backend:8014 }' > /srv/alorig/caddy/sites/x.caddy"}), "route-allocation", "configures a reverse proxy in create"},
 
 	// Secrets.
@@ -552,12 +552,12 @@ var declarations = []mutation{
 // unknowns are changes that leave what must be decided at preview to the update. A
 // value that cannot be judged is refused.
 var unknowns = []mutation{
-	{"ledger", set(fleet.TypeHost, "server", "ledger", unknown), "ledger-declared", "known at preview"},
-	{"part of the ledger", set(fleet.TypeHost, "server", "ledger.apps[0].budget", unknown), "ledger-declared", "ledger.apps[0].budget is not known"},
-	{"rollout", set(fleet.TypeHost, "server", "rollout", unknown), "rollout-order", "rollout is not known"},
-	{"server's address", set(fleet.TypeHost, "server", "serverAddress", unknown), "dns-allocation", "has no serverAddress that is known"},
-	{"zones", set(fleet.TypeHost, "server", "zones", unknown), "dns-allocation", "zones is not known"},
-	{"app", set(fleet.TypeApp, "psydge", "app", unknown), "rollout-order", "has no app that is known"},
+	{"ledger", set(ledger.TypeServer, "server", "ledger", unknown), "ledger-declared", "known at preview"},
+	{"part of the ledger", set(ledger.TypeServer, "server", "ledger.apps[0].budget", unknown), "ledger-declared", "ledger.apps[0].budget is not known"},
+	{"rollout", set(ledger.TypeServer, "server", "rollout", unknown), "rollout-order", "rollout is not known"},
+	{"server's address", set(ledger.TypeServer, "server", "serverAddress", unknown), "dns-allocation", "has no serverAddress that is known"},
+	{"zones", set(ledger.TypeServer, "server", "zones", unknown), "dns-allocation", "zones is not known"},
+	{"app", set(ledger.TypeApp, "psydge", "app", unknown), "rollout-order", "has no app that is known"},
 	{"container's name", container("psydge-backend", "name", unknown), "container-name", "has no name that is known"},
 	{"container's labels", container("psydge-backend", "labels", unknown), "container-name", "has no label alorig.fleet.app that is known"},
 	{"network", container("psydge-backend", "networksAdvanced[0].name", unknown), "container-network", "has no name that is known"},
@@ -600,9 +600,9 @@ var unknowns = []mutation{
 	{"record's type", set(dnsRecord, "psydge-dns-psydge.com", "type", unknown), "dns-allocation", "has no type that is known"},
 	{"proxied", set(dnsRecord, "psydge-dns-psydge.com", "proxied", unknown), "dns-certificate", "proxied is not known"},
 	{"TTL", set(dnsRecord, "psydge-dns-psydge.com", "ttl", unknown), "dns-certificate", "ttl is not known"},
-	{"site file", set(fleet.TypeRoute, "psydge-route", "site", unknown), "route-allocation", "has no site that is known"},
+	{"site file", set(ledger.TypeRoute, "psydge-route", "site", unknown), "route-allocation", "has no site that is known"},
 	{"site file on its way", set(command, "psydge-site", "stdin", unknown), "route-allocation", "has no stdin that is known"},
-	{"app of a site file", set(fleet.TypeRoute, "psydge-route", "app", unknown), "route-allocation", "has no app that is known"},
+	{"app of a site file", set(ledger.TypeRoute, "psydge-route", "app", unknown), "route-allocation", "has no app that is known"},
 }
 
 // services are wrong changes to the shared services of a new server.
@@ -714,7 +714,7 @@ func TestUnpinnedImagesAreAdvised(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			found := judge(mutated(clean, m))
-			if !slices.ContainsFunc(found, func(f fleet.Finding) bool { return f.Rule == m.rule && strings.Contains(f.String(), m.says) }) {
+			if !slices.ContainsFunc(found, func(f ledger.Finding) bool { return f.Rule == m.rule && strings.Contains(f.String(), m.says) }) {
 				t.Errorf("no finding of %s says %q: %v", m.rule, m.says, found)
 			}
 			if refused := rules.Refusals(found); len(refused) > 0 {

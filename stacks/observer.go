@@ -2,7 +2,7 @@ package stacks
 
 import (
 	"github.com/alorig/fleet/components"
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // Observer OS (seed §7).
@@ -16,8 +16,8 @@ func init() {
 		"RUNWARE_API_KEY",
 	}
 	define("observer",
-		components.WorkloadSpec{Role: fleet.Backend, Process: components.Gunicorn{Workers: 2, Threads: 2}, Secrets: secrets},
-		components.WorkloadSpec{Role: fleet.Worker, Process: components.CeleryWorker{Concurrency: 2}, Secrets: secrets},
-		components.WorkloadSpec{Role: fleet.Beat, Process: components.CeleryBeat{}, Secrets: secrets},
+		components.WorkloadSpec{Role: ledger.Backend, Process: components.Gunicorn{Workers: 2, Threads: 2}, Secrets: secrets},
+		components.WorkloadSpec{Role: ledger.Worker, Process: components.CeleryWorker{Concurrency: 2}, Secrets: secrets},
+		components.WorkloadSpec{Role: ledger.Beat, Process: components.CeleryBeat{}, Secrets: secrets},
 	)
 }

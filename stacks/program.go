@@ -15,7 +15,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alorig/fleet/components"
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // Project is the Pulumi project's name, and the namespace of its configuration.
@@ -34,12 +34,12 @@ func Defined() Workloads { return maps.Clone(defined) }
 
 // Fleet is what a program declares: the ledger and what runs in its apps.
 type Fleet struct {
-	Ledger    fleet.Ledger
+	Ledger    ledger.Ledger
 	Workloads Workloads
 }
 
 // Alorig is the real fleet.
-func Alorig() Fleet { return Fleet{fleet.Alorig(), Defined()} }
+func Alorig() Fleet { return Fleet{ledger.Alorig(), Defined()} }
 
 // Program is the Pulumi program of every stack. Before an update, though not before a
 // preview, it holds itself against the rules of the policy pack: the engine of a
@@ -84,7 +84,7 @@ func (f Fleet) Declare(ctx *pulumi.Context, s Settings) error {
 	if err != nil {
 		return err
 	}
-	host, err := components.NewHost(ctx, "server", &components.HostArgs{
+	host, err := components.NewServer(ctx, "server", &components.ServerArgs{
 		Ledger: f.Ledger, Rollout: s.Rollout, Address: s.Address, Zones: s.Zones,
 	}, pulumi.ProviderMap(providers))
 	if err != nil {
@@ -127,7 +127,7 @@ func (f Fleet) Declare(ctx *pulumi.Context, s Settings) error {
 	return nil
 }
 
-func hostNames(l fleet.Ledger) []string {
+func hostNames(l ledger.Ledger) []string {
 	var names []string
 	for _, a := range l.Apps {
 		for _, h := range a.Hosts {

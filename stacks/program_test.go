@@ -18,7 +18,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alorig/fleet/components"
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/policy/rules"
 )
 
@@ -55,7 +55,7 @@ func (a seedApp) serving() (roles []string) {
 // onTheServer is what a stack declares whatever its rollout, with existing services.
 var onTheServer = map[string]int{
 	"pulumi:providers:docker": 1, "pulumi:providers:postgresql": 1, "pulumi:providers:cloudflare": 1,
-	fleet.TypeHost: 1, fleet.TypePlatform: 1, rules.TypeRemoteCommand: 1, // the check of the platform
+	ledger.TypeServer: 1, ledger.TypePlatform: 1, rules.TypeRemoteCommand: 1, // the check of the platform
 }
 
 // countTypes counts resources by type.
@@ -76,7 +76,7 @@ func byApp(rs []rules.Resource) map[string][]rules.Resource {
 	grouped := map[string][]rules.Resource{}
 	for _, r := range rs {
 		owner := r
-		for owner.Type != fleet.TypeApp && owner.URN != "" {
+		for owner.Type != ledger.TypeApp && owner.URN != "" {
 			owner = known[owner.Parent]
 		}
 		grouped[owner.Name] = append(grouped[owner.Name], r)
@@ -95,10 +95,10 @@ func TestInventory(t *testing.T) {
 	total := maps.Clone(onTheServer)
 	for _, a := range seedApps {
 		want := map[string]int{
-			fleet.TypeApp: 1, fleet.TypeKeyspace: 1, fleet.TypeDomain: 1, fleet.TypeRoute: 1, fleet.TypeGate: 1,
-			fleet.TypeWorkload: len(a.roles), rules.TypeContainer: len(a.roles), rules.TypeRemoteImage: a.images,
-			fleet.TypeDatabase: len(a.databases), rules.TypeDatabase: len(a.databases), rules.TypeRole: len(a.databases), rules.TypeGrant: len(a.databases),
-			fleet.TypeMigration: 1, fleet.TypeHandover: len(a.serving()),
+			ledger.TypeApp: 1, ledger.TypeRedisUser: 1, ledger.TypeDomain: 1, ledger.TypeRoute: 1, ledger.TypeGate: 1,
+			ledger.TypeWorkload: len(a.roles), rules.TypeContainer: len(a.roles), rules.TypeRemoteImage: a.images,
+			ledger.TypeDatabase: len(a.databases), rules.TypeDatabase: len(a.databases), rules.TypeRole: len(a.databases), rules.TypeGrant: len(a.databases),
+			ledger.TypeMigration: 1, ledger.TypeHandover: len(a.serving()),
 			// The Redis user, the site file, the gate and the migration; two steps of each
 			// handover, and a trial of each but the first.
 			rules.TypeRecord: len(a.hosts), rules.TypeRemoteCommand: 4 + 2*len(a.serving()) + len(a.serving()) - 1,
@@ -117,7 +117,7 @@ func TestInventory(t *testing.T) {
 		t.Errorf("in all: %v, want %v", got, total)
 	}
 	// The seed's own totals: 20 containers (§3), 7 databases with Payload's, 17 hosts.
-	for typ, want := range map[string]int{rules.TypeContainer: 20, rules.TypeDatabase: 7, rules.TypeRecord: 17, fleet.TypeApp: 6} {
+	for typ, want := range map[string]int{rules.TypeContainer: 20, rules.TypeDatabase: 7, rules.TypeRecord: 17, ledger.TypeApp: 6} {
 		if total[typ] != want {
 			t.Errorf("%d of %s, want %d", total[typ], typ, want)
 		}
@@ -197,7 +197,7 @@ func TestEveryResourceHasItsParent(t *testing.T) {
 			registered[r.URN] = true
 		}
 		for _, r := range rs {
-			root := strings.HasPrefix(r.Type, "pulumi:providers:") || r.Type == fleet.TypeHost
+			root := strings.HasPrefix(r.Type, "pulumi:providers:") || r.Type == ledger.TypeServer
 			if registered[r.Parent] == root {
 				t.Errorf("%s: %s stands under %q", name, r.URN, r.Parent)
 			}
@@ -392,12 +392,12 @@ func words(v any) string {
 // docs/contract.md promises these variables to every container.
 func TestEnvironmentContract(t *testing.T) {
 	t.Parallel()
-	l := fleet.Alorig()
+	l := ledger.Alorig()
 	settings, err := parseSettings(inUse(), Alorig(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rs, err := Alorig().rehearse("prod", settings)
+	rs, err := Alorig().dryRun("prod", settings)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -416,7 +416,7 @@ func TestEnvironmentContract(t *testing.T) {
 		name, _ := rules.Read[string](r.Props, "name")
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			x := fleet.NewIndex(l)
+			x := ledger.NewIndex(l)
 			c, ok := x.ContainerNamed(name)
 			if !ok {
 				t.Fatal("not in the ledger")
@@ -443,7 +443,7 @@ func TestEnvironmentContract(t *testing.T) {
 			if c.Port != 0 {
 				want["PORT"] = strconv.Itoa(c.Port)
 			}
-			if c.Role == fleet.Payload {
+			if c.Role == ledger.Payload {
 				maps.Copy(want, map[string]string{
 					"HOSTNAME": "0.0.0.0", "NODE_ENV": "production", "NODE_OPTIONS": "--max-old-space-size=400",
 					"DATABASE_POOL_MAX": "3", "PAYLOAD_PUBLIC_SERVER_URL": "https://cms.alorig.com",
@@ -454,7 +454,7 @@ func TestEnvironmentContract(t *testing.T) {
 					want["FORCE_SCRIPT_NAME"] = "/builder"
 				}
 			}
-			if c.Role == fleet.Channels {
+			if c.Role == ledger.Channels {
 				want["ASGI_THREADS"] = "2"
 			}
 			for key, value := range want {
@@ -511,7 +511,7 @@ func TestPasswordsSurviveTheirURL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rs, err := Alorig().rehearse("prod", settings)
+	rs, err := Alorig().dryRun("prod", settings)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -631,13 +631,13 @@ func TestRolloutWaitsForEachApp(t *testing.T) {
 	for _, a := range seedApps {
 		var own []string
 		for _, role := range a.roles {
-			own = append(own, rules.TypeContainer+"::"+fleet.Logical(a.name, role))
+			own = append(own, rules.TypeContainer+"::"+ledger.Logical(a.name, role))
 		}
 		for _, c := range own {
 			first := e.before(c)
 			needed := append([]string{command("platform-check"), command(a.name + "-redis-user")}, earlier...)
 			for _, db := range a.databases {
-				needed = append(needed, rules.TypeGrant+"::"+fleet.Logical(a.name, "revoke-public", db))
+				needed = append(needed, rules.TypeGrant+"::"+ledger.Logical(a.name, "revoke-public", db))
 			}
 			if a.extensions > 0 {
 				needed = append(needed, rules.TypeExtension+"::snapify-extension-pg-trgm")
@@ -664,7 +664,7 @@ func TestRolloutWaitsForEachApp(t *testing.T) {
 			// of an app waits for a container of it.
 			var within []string
 			for _, role := range a.serving() {
-				within = append(within, rules.TypeContainer+"::"+fleet.Logical(a.name, role))
+				within = append(within, rules.TypeContainer+"::"+ledger.Logical(a.name, role))
 			}
 			within = within[:max(0, slices.Index(within, c))]
 			for _, other := range own {
@@ -714,14 +714,14 @@ func TestTheOrderOfAnUpdate(t *testing.T) {
 	type spell struct{ from, to string }
 	var spells []spell
 	for _, a := range seedApps {
-		container := func(role string) string { return rules.TypeContainer + "::" + fleet.Logical(a.name, role) }
-		step := func(role, what string) string { return command(fleet.Logical(a.name, role, what)) }
+		container := func(role string) string { return rules.TypeContainer + "::" + ledger.Logical(a.name, role) }
+		step := func(role, what string) string { return command(ledger.Logical(a.name, role, what)) }
 		migrate := command(a.name + "-migrate")
 		spells = append(spells, spell{migrate, migrate})
-		for _, store := range []string{command(a.name + "-redis-user"), command("platform-check"), rules.TypeGrant + "::" + fleet.Logical(a.name, "revoke-public", a.databases[0])} {
+		for _, store := range []string{command(a.name + "-redis-user"), command("platform-check"), rules.TypeGrant + "::" + ledger.Logical(a.name, "revoke-public", a.databases[0])} {
 			after(migrate, store)
 		}
-		if pulled := rules.TypeRemoteImage + "::" + fleet.Logical(a.name, "image", a.name+"-backend"); !slices.Contains(e.waits[migrate], declared(pulled)) {
+		if pulled := rules.TypeRemoteImage + "::" + ledger.Logical(a.name, "image", a.name+"-backend"); !slices.Contains(e.waits[migrate], declared(pulled)) {
 			t.Errorf("%s does not wait for its image", migrate)
 		}
 		for _, role := range a.roles {
@@ -781,7 +781,7 @@ func TestTransientContainersGetTheirVariablesInSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rs, err := Alorig().rehearse("prod", settings)
+	rs, err := Alorig().dryRun("prod", settings)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -852,7 +852,7 @@ func TestTransientContainersGetTheirVariablesInSecret(t *testing.T) {
 	}
 }
 
-// Everything about a container of an app is proven by its successor, so nothing is changed
+// Everything about a container of an app is proven by its next version, so nothing is changed
 // in place. The data of a shared service must outlive a change.
 func TestWhatReplacesAContainer(t *testing.T) {
 	t.Parallel()
@@ -862,7 +862,7 @@ func TestWhatReplacesAContainer(t *testing.T) {
 	}
 	for _, a := range seedApps {
 		for _, role := range a.roles {
-			name := rules.TypeContainer + "::" + fleet.Logical(a.name, role)
+			name := rules.TypeContainer + "::" + ledger.Logical(a.name, role)
 			if got := e.replaceOn[name]; !slices.Equal(got, []string{"*"}) {
 				t.Errorf("%s is replaced by a change of %v, want any", name, got)
 			}
@@ -870,18 +870,18 @@ func TestWhatReplacesAContainer(t *testing.T) {
 	}
 }
 
-func TestProgramRegistersWhatWasRehearsed(t *testing.T) {
+func TestProgramRegistersWhatTheDryRunRecorded(t *testing.T) {
 	t.Parallel()
 	for _, preview := range []bool{true, false} {
 		e, err := update(Program, inUse(), preview)
 		if err != nil {
 			t.Fatal(err)
 		}
-		rehearsed := record(t, Alorig(), production(t))
-		if len(e.waits) != len(rehearsed) {
-			t.Errorf("preview %v: %d resources, the rehearsal has %d", preview, len(e.waits), len(rehearsed))
+		dryRun := record(t, Alorig(), production(t))
+		if len(e.waits) != len(dryRun) {
+			t.Errorf("preview %v: %d resources, the dry run has %d", preview, len(e.waits), len(dryRun))
 		}
-		for _, r := range rehearsed {
+		for _, r := range dryRun {
 			if _, registered := e.waits[r.Type+"::"+r.Name]; !registered {
 				t.Errorf("preview %v: %s is not registered", preview, r.URN)
 			}
@@ -967,7 +967,7 @@ func TestTheGuardRefusesBeforeAnythingIsRegistered(t *testing.T) {
 			return f
 		}, []string{"- [port-allocation] asms_backend", "psydge_backend"}},
 		{"a fleet above the trigger", func(f Fleet) Fleet {
-			f.Ledger.Reserved[1].Memory = fleet.Memory{Steady: 4000, Limit: 4000}
+			f.Ledger.Reserved[1].Memory = ledger.Memory{Steady: 4000, Limit: 4000}
 			return f
 		}, []string{"- [fleet-memory-budget]", "13 GB", "- [host-memory-ceiling]"}},
 	} {
@@ -1025,11 +1025,11 @@ func TestDeclareNamesTheFileThatIsMissing(t *testing.T) {
 	settings := settingsOf(t, f, production(t))
 	f.Workloads = maps.Clone(f.Workloads)
 	delete(f.Workloads, "observer")
-	if _, err := f.rehearse("prod", settings); err == nil || !strings.Contains(err.Error(), "stacks/observer.go") {
+	if _, err := f.dryRun("prod", settings); err == nil || !strings.Contains(err.Error(), "stacks/observer.go") {
 		t.Errorf("an app without workloads: %v", err)
 	}
 	settings.Rollout = "shop"
-	if _, err := Alorig().rehearse("prod", settings); err == nil || !strings.Contains(err.Error(), `"shop" is no app of the ledger`) {
+	if _, err := Alorig().dryRun("prod", settings); err == nil || !strings.Contains(err.Error(), `"shop" is no app of the ledger`) {
 		t.Errorf("a rollout to no app: %v", err)
 	}
 }
@@ -1054,7 +1054,7 @@ func TestSecretsStaySecret(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			rs, err := Alorig().rehearse("prod", settings)
+			rs, err := Alorig().dryRun("prod", settings)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -20,7 +20,7 @@ import (
 
 	"github.com/alorig/fleet/components"
 	"github.com/alorig/fleet/internal/caddysite"
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // Settings is the configuration of a stack. Pulumi.yaml documents every key; this file
@@ -155,7 +155,7 @@ func parseSettings(src source, f Fleet, placeholders bool) (Settings, error) {
 
 const rolloutNone = "none"
 
-func restrictedHost(l fleet.Ledger) string {
+func restrictedHost(l ledger.Ledger) string {
 	for _, a := range l.Apps {
 		for _, r := range a.Routes {
 			if r.Restricted {

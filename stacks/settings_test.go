@@ -24,7 +24,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/alorig/fleet/components"
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // stored is a configuration as an update sees it: keys without their namespace, the
@@ -91,7 +91,7 @@ func asJSON(v any) string {
 // inUse is a configuration of a real server: nothing is missing, nothing is a
 // documentation value, and every secret is there.
 func inUse() stored {
-	l := fleet.Alorig()
+	l := ledger.Alorig()
 	s := stored{secret: map[string]bool{}, values: map[string]string{
 		"rollout": "asms", "platform": "existing", "serverAddress": "8.8.4.4",
 		"ssh":        asJSON(map[string]any{"user": "alorig", "hostKey": keys().host}),
@@ -434,7 +434,7 @@ func TestEverythingMissingAtOnce(t *testing.T) {
 		`images["sitebuilder-backend"]`, `images["sitebuilder-payload"]`, `images["snapify-backend"]`,
 		"adminCidrs[0]", "redisPassword", "cloudflareApiToken",
 	}
-	for _, app := range fleet.Alorig().Apps {
+	for _, app := range ledger.Alorig().Apps {
 		for _, name := range components.RequiredSecrets(app, Defined()[app.Name]) {
 			want = append(want, "secrets."+app.Name+"."+name)
 		}
@@ -679,7 +679,7 @@ func FuzzSettings(f *testing.F) {
 				continue
 			}
 			_ = s.refuseDocumentationValues()
-			if _, err := Alorig().rehearse("prod", s); err != nil {
+			if _, err := Alorig().dryRun("prod", s); err != nil {
 				t.Errorf("accepted settings cannot be declared: %v", err)
 			}
 		}

@@ -5,25 +5,25 @@ import (
 	"testing"
 
 	"github.com/alorig/fleet/components"
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/policy/rules"
 )
 
-// What the seventh app takes: one entry at the end of Apps in internal/fleet/alorig.go …
-func seventhEntry() fleet.App {
-	return fleet.App{
+// What the seventh app takes: one entry at the end of Apps in internal/ledger/alorig.go …
+func seventhEntry() ledger.App {
+	return ledger.App{
 		Name: "seventh", Title: "Seventh",
 		Blueprint: "a test",
 		Budget:    300,
-		Containers: []fleet.Container{
-			{Role: fleet.Backend, Image: "seventh-backend", Port: 8024, Memory: fleet.Memory{Steady: 140, Limit: 190}, Database: "seventh_db", Connections: 2},
-			{Role: fleet.Worker, Image: "seventh-backend", Memory: fleet.Memory{Steady: 90, Limit: 120}, Database: "seventh_db", Connections: 1},
-			{Role: fleet.Beat, Image: "seventh-backend", Memory: fleet.Memory{Steady: 70, Limit: 90}, Database: "seventh_db", Connections: 1},
+		Containers: []ledger.Container{
+			{Role: ledger.Backend, Image: "seventh-backend", Port: 8024, Memory: ledger.Memory{Steady: 140, Limit: 190}, Database: "seventh_db", Connections: 2},
+			{Role: ledger.Worker, Image: "seventh-backend", Memory: ledger.Memory{Steady: 90, Limit: 120}, Database: "seventh_db", Connections: 1},
+			{Role: ledger.Beat, Image: "seventh-backend", Memory: ledger.Memory{Steady: 70, Limit: 90}, Database: "seventh_db", Connections: 1},
 		},
 		RedisDB: 8, KeyPrefix: "seventh:",
-		Databases: []fleet.Database{{Name: "seventh_db", Role: "seventh", Connections: 4}},
-		Hosts:     []fleet.Host{{Name: "seventh.alorig.com", Zone: "alorig.com", Proxied: true}},
-		Routes:    []fleet.Route{{Host: "seventh.alorig.com", Upstream: fleet.Backend, Port: 8024}},
+		Databases: []ledger.Database{{Name: "seventh_db", Role: "seventh", Connections: 4}},
+		Hosts:     []ledger.Host{{Name: "seventh.alorig.com", Zone: "alorig.com", Proxied: true}},
+		Routes:    []ledger.Route{{Host: "seventh.alorig.com", Upstream: ledger.Backend, Port: 8024}},
 	}
 }
 
@@ -31,9 +31,9 @@ func seventhEntry() fleet.App {
 func seventhWorkloads() []components.WorkloadSpec {
 	secrets := []string{"SECRET_KEY"}
 	return []components.WorkloadSpec{
-		{Role: fleet.Backend, Process: components.Gunicorn{Workers: 1, Threads: 2}, Secrets: secrets},
-		{Role: fleet.Worker, Process: components.CeleryWorker{Concurrency: 1}, Secrets: secrets},
-		{Role: fleet.Beat, Process: components.CeleryBeat{}, Secrets: secrets},
+		{Role: ledger.Backend, Process: components.Gunicorn{Workers: 1, Threads: 2}, Secrets: secrets},
+		{Role: ledger.Worker, Process: components.CeleryWorker{Concurrency: 1}, Secrets: secrets},
+		{Role: ledger.Beat, Process: components.CeleryBeat{}, Secrets: secrets},
 	}
 }
 
@@ -51,7 +51,7 @@ func seventhSettings(t *testing.T) PlainConfig {
 
 // withSeventh is the fleet with the app added. No component, no rule and none of the
 // other apps changes for it.
-func withSeventh(entry fleet.App) Fleet {
+func withSeventh(entry ledger.App) Fleet {
 	f := Alorig()
 	f.Ledger.Apps = append(f.Ledger.Apps, entry)
 	f.Workloads[entry.Name] = seventhWorkloads()
@@ -72,12 +72,12 @@ func TestSeventhApp(t *testing.T) {
 		has[r.Type+" "+r.Name] = true
 	}
 	for _, want := range []string{
-		fleet.TypeApp + " seventh",
+		ledger.TypeApp + " seventh",
 		rules.TypeContainer + " seventh-backend", rules.TypeContainer + " seventh-celery-worker", rules.TypeContainer + " seventh-celery-beat",
 		rules.TypeDatabase + " seventh-database-seventh-db", rules.TypeRole + " seventh-role-seventh",
 		rules.TypeRecord + " seventh-dns-seventh.alorig.com",
-		fleet.TypeMigration + " seventh-migration", rules.TypeRemoteCommand + " seventh-migrate",
-		fleet.TypeHandover + " seventh-backend-handover", rules.TypeRemoteCommand + " seventh-backend-take", rules.TypeRemoteCommand + " seventh-backend-end",
+		ledger.TypeMigration + " seventh-migration", rules.TypeRemoteCommand + " seventh-migrate",
+		ledger.TypeHandover + " seventh-backend-handover", rules.TypeRemoteCommand + " seventh-backend-take", rules.TypeRemoteCommand + " seventh-backend-end",
 		rules.TypeRemoteCommand + " seventh-redis-user", rules.TypeRemoteCommand + " seventh-site", rules.TypeRemoteCommand + " seventh-healthy",
 	} {
 		if !has[want] {
@@ -94,7 +94,7 @@ func TestSeventhAppChangesNoOther(t *testing.T) {
 		after[r.URN] = r
 	}
 	for _, before := range record(t, Alorig(), production(t)) {
-		if before.Type == fleet.TypeHost {
+		if before.Type == ledger.TypeServer {
 			continue // it carries the ledger
 		}
 		now, kept := after[before.URN]
@@ -108,16 +108,16 @@ func TestSeventhAppBeyondABudget(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name       string
-		change     func(*fleet.App)
+		change     func(*ledger.App)
 		rule, says string
 	}{
-		{"its own budget", func(a *fleet.App) { a.Containers[1].Memory.Steady = 91 }, "app-memory-budget", "301 MiB"},
-		{"the upgrade trigger", func(a *fleet.App) {
-			a.Budget, a.Containers[0].Memory = 2301, fleet.Memory{Steady: 2141, Limit: 2141}
+		{"its own budget", func(a *ledger.App) { a.Containers[1].Memory.Steady = 91 }, "app-memory-budget", "301 MiB"},
+		{"the upgrade trigger", func(a *ledger.App) {
+			a.Budget, a.Containers[0].Memory = 2301, ledger.Memory{Steady: 2141, Limit: 2141}
 		}, "fleet-memory-budget", "13001 MiB"},
-		{"the server's memory", func(a *fleet.App) { a.Containers[0].Memory.Limit = 2000 }, "host-memory-ceiling", "all hard limits"},
-		{"the server's connections", func(a *fleet.App) { a.Databases[0].Connections = 6 }, "connection-budget", "connections come to 81, with those of a handover"},
-		{"another app's Redis DB", func(a *fleet.App) { a.RedisDB = 7 }, "redis-allocation", "which asms has"},
+		{"the server's memory", func(a *ledger.App) { a.Containers[0].Memory.Limit = 2000 }, "host-memory-ceiling", "all hard limits"},
+		{"the server's connections", func(a *ledger.App) { a.Databases[0].Connections = 6 }, "connection-budget", "connections come to 81, with those of a handover"},
+		{"another app's Redis DB", func(a *ledger.App) { a.RedisDB = 7 }, "redis-allocation", "which asms has"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

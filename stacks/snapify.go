@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/alorig/fleet/components"
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // Snapify (seed §5): the buyers' store is rendered by Django, the panels are static.
@@ -22,8 +22,8 @@ func init() {
 		"EASYPAISA_HASH_KEY",
 	}
 	define("snapify",
-		components.WorkloadSpec{Role: fleet.Backend, Process: components.Gunicorn{Workers: 2, Threads: 2}, Secrets: secrets},
-		components.WorkloadSpec{Role: fleet.Worker, Process: components.CeleryWorker{Concurrency: 3, Longest: 5 * time.Minute}, Secrets: secrets},
-		components.WorkloadSpec{Role: fleet.Beat, Process: components.CeleryBeat{}, Secrets: secrets},
+		components.WorkloadSpec{Role: ledger.Backend, Process: components.Gunicorn{Workers: 2, Threads: 2}, Secrets: secrets},
+		components.WorkloadSpec{Role: ledger.Worker, Process: components.CeleryWorker{Concurrency: 3, Longest: 5 * time.Minute}, Secrets: secrets},
+		components.WorkloadSpec{Role: ledger.Beat, Process: components.CeleryBeat{}, Secrets: secrets},
 	)
 }

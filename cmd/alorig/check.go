@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/policy/rules"
 	"github.com/alorig/fleet/stacks"
 )
@@ -41,7 +41,7 @@ on an empty server.`,
 	return cmd
 }
 
-func described(fs []fleet.Finding) []finding {
+func described(fs []ledger.Finding) []finding {
 	levels := map[string]rules.Level{}
 	for _, rule := range rules.All() {
 		levels[rule.Name] = rule.Level

@@ -6,12 +6,12 @@ import (
 
 	svg "github.com/ajstarks/svgo"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // writeLadder draws the RAM ladder: one bar per step, steady state inside the peak of
 // the hard limits, with the trigger and the server as lines across.
-func writeLadder(w io.Writer, l fleet.Ledger) {
+func writeLadder(w io.Writer, l ledger.Ledger) {
 	const (
 		width, left, right  = 860, 230, 60
 		top, step, bar      = 74, 46, 26
@@ -20,7 +20,7 @@ func writeLadder(w io.Writer, l fleet.Ledger) {
 	)
 	rungs := l.Ladder()
 	height := top + len(rungs)*step + axis
-	x := func(m fleet.MiB) int { return left + int(m)*(width-left-right)/int(l.Server.Memory) }
+	x := func(m ledger.MiB) int { return left + int(m)*(width-left-right)/int(l.Server.Memory) }
 
 	canvas := svg.New(w)
 	canvas.Start(width, height, fmt.Sprintf(`viewBox="0 0 %d %d" font-family="system-ui, sans-serif" role="img"`, width, height))
@@ -49,7 +49,7 @@ func writeLadder(w io.Writer, l fleet.Ledger) {
 	}
 	bottom := top + len(rungs)*step - (step - bar) + 8
 	for _, line := range []struct {
-		at                  fleet.MiB
+		at                  ledger.MiB
 		color, anchor, text string
 	}{
 		{l.Server.UpgradeTrigger, "#b06a00", "end", "upgrade trigger of the steady state " + l.Server.UpgradeTrigger.String()},

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 func TestGeneratedDocumentsAreCurrent(t *testing.T) {
@@ -40,16 +40,16 @@ func TestLedgerAsJSON(t *testing.T) {
 		t.Error("--json and --format json differ")
 	}
 	var got struct {
-		fleet.Ledger
-		Totals fleet.Totals `json:"totals"`
-		Ladder []fleet.Rung `json:"ladder"`
+		ledger.Ledger
+		Totals ledger.Totals `json:"totals"`
+		Ladder []ledger.Rung `json:"ladder"`
 	}
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&got); err != nil {
 		t.Fatal(err)
 	}
-	l := fleet.Alorig()
+	l := ledger.Alorig()
 	if !reflect.DeepEqual(got.Ledger, l) || got.Totals != l.Totals() || !reflect.DeepEqual(got.Ladder, l.Ladder()) {
 		t.Error("the JSON decodes to another ledger")
 	}
@@ -61,14 +61,14 @@ func TestLedgerForPeople(t *testing.T) {
 	_, table, _ := alorig(t, "ledger")
 	_, markdown, _ := alorig(t, "ledger", "--format", "markdown")
 	var want []string
-	l := fleet.Alorig()
+	l := ledger.Alorig()
 	for _, a := range l.Apps {
 		want = append(want, a.Title, a.KeyPrefix, a.Blueprint, a.Budget.String())
 		for _, d := range a.Databases {
 			want = append(want, d.Name)
 		}
 		for _, c := range a.Containers {
-			want = append(want, fleet.ContainerName(a.Name, c.Role), c.Image)
+			want = append(want, ledger.ContainerName(a.Name, c.Role), c.Image)
 			if c.Port != 0 {
 				want = append(want, strconv.Itoa(c.Port))
 			}
@@ -110,7 +110,7 @@ func TestLedgerForPeople(t *testing.T) {
 func TestLadderPicture(t *testing.T) {
 	t.Parallel()
 	var picture bytes.Buffer
-	writeLadder(&picture, fleet.Alorig())
+	writeLadder(&picture, ledger.Alorig())
 	decoder := xml.NewDecoder(&picture)
 	number := func(e xml.StartElement, name string) int {
 		for _, a := range e.Attr {

@@ -19,7 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/alorig/fleet/internal/engine"
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/policy/rules"
 )
 
@@ -36,7 +36,7 @@ var errRefused = errors.New("refused")
 func main() {
 	// In a preview the engine starts this very binary as the policy pack.
 	if filepath.Base(os.Args[0]) == engine.PackCommand {
-		if err := policyx.Main(rules.Pack(fleet.Alorig())); err != nil {
+		if err := policyx.Main(rules.Pack(ledger.Alorig())); err != nil {
 			log.Fatal(err)
 		}
 		return

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/stacks"
 )
 
@@ -196,7 +196,7 @@ func TestVerdictForPeople(t *testing.T) {
 		{Rule: "port-allocation", Level: "mandatory", Message: "four"},
 	}}
 	var out bytes.Buffer
-	if err := v.report(&out, fleet.Alorig(), false); !errors.Is(err, errRefused) {
+	if err := v.report(&out, ledger.Alorig(), false); !errors.Is(err, errRefused) {
 		t.Errorf("a refusal ends as %v", err)
 	}
 	const want = `advice  image-pinned
@@ -211,11 +211,11 @@ Refused. docs/policies.md explains each rule.
 	if out.String() != want {
 		t.Errorf("prints\n%s, want\n%s", out.String(), want)
 	}
-	if err := v.report(io.Discard, fleet.Alorig(), true); !errors.Is(err, errRefused) {
+	if err := v.report(io.Discard, ledger.Alorig(), true); !errors.Is(err, errRefused) {
 		t.Errorf("as JSON a refusal ends as %v", err)
 	}
 	v.Refused = false
-	if err := v.report(io.Discard, fleet.Alorig(), true); err != nil {
+	if err := v.report(io.Discard, ledger.Alorig(), true); err != nil {
 		t.Error(err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/fatih/color"
 	"github.com/spf13/cobra"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/pinned"
 	"github.com/alorig/fleet/stacks"
 )
@@ -64,7 +64,7 @@ type verdict struct {
 	Resources int            `json:"resources"`
 	Refused   bool           `json:"refused"`
 	Findings  []finding      `json:"findings"`
-	Memory    fleet.Totals   `json:"memory"` // MiB, as the ledger books it
+	Memory    ledger.Totals  `json:"memory"` // MiB, as the ledger books it
 	Changes   map[string]int `json:"changes,omitempty"`
 }
 
@@ -83,7 +83,7 @@ func writeJSON(w io.Writer, v any) error {
 }
 
 // print shows the verdict to people and returns errRefused when it is a refusal.
-func (v verdict) print(w io.Writer, l fleet.Ledger) error {
+func (v verdict) print(w io.Writer, l ledger.Ledger) error {
 	byRule := map[string][]finding{}
 	for _, f := range v.Findings {
 		byRule[f.Rule] = append(byRule[f.Rule], f)
@@ -111,7 +111,7 @@ func (v verdict) print(w io.Writer, l fleet.Ledger) error {
 	return nil
 }
 
-func (v verdict) report(w io.Writer, l fleet.Ledger, asJSON bool) error {
+func (v verdict) report(w io.Writer, l ledger.Ledger, asJSON bool) error {
 	if !asJSON {
 		return v.print(w, l)
 	}

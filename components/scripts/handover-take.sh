@@ -3,7 +3,7 @@ cat /proc/sys/kernel/random/uuid
 settle
 prove
 # In their place it gets the processor like them.
-docker update --restart unless-stopped --cpu-shares 1024 "$successor" >/dev/null
+docker update --restart unless-stopped --cpu-shares 1024 "$next" >/dev/null
 # Under another name no new request finds the old container, and those it has it finishes.
-docker rename "$container" "$predecessor"
+docker rename "$container" "$previous"
 sleep 1

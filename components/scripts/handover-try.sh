@@ -1,3 +1,3 @@
 settle
 prove
-end "$successor"
+end "$next"

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/alorig/fleet/internal/caddysite"
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // TestCaddyAcceptsTheGoldenFiles loads every golden file with the Caddy that serves it.
@@ -53,8 +53,8 @@ func TestCaddyAcceptsTheGoldenFiles(t *testing.T) {
 	}
 
 	var all, want []string
-	for _, app := range fleet.Alorig().Apps {
-		file := fleet.SiteFile(app.Name)
+	for _, app := range ledger.Alorig().Apps {
+		file := ledger.SiteFile(app.Name)
 		all = append(all, file)
 		for _, h := range app.Hosts {
 			want = append(want, h.Name)
@@ -425,10 +425,10 @@ func answeredBy(t *testing.T, requests map[string]func() (answer, error), contai
 func TestHandover(t *testing.T) {
 	const soon = 5 * time.Second
 	c := startCaddy(t, "psydge")
-	container, successor := c.upstreams["psydge_backend"], c.upstreams["psydge_backend_next"]
+	container, next := c.upstreams["psydge_backend"], c.upstreams["psydge_backend_next"]
 	requests := uploads(t, c)
 
-	successor.start(t)
+	next.start(t)
 	for range 10 {
 		answeredBy(t, requests, "psydge_backend", soon)
 	}
@@ -453,15 +453,15 @@ func TestHandover(t *testing.T) {
 	}
 
 	// The end of the handover: nobody is asked but the container.
-	successor.stop()
+	next.stop()
 	for range 3 {
 		answeredBy(t, requests, "psydge_backend", soon)
 	}
 
 	// Neither: held, until either is there.
-	for _, who := range []*upstream{successor, container} {
+	for _, who := range []*upstream{next, container} {
 		container.stop()
-		successor.stop()
+		next.stop()
 		type result struct {
 			name string
 			answer
@@ -500,15 +500,15 @@ func TestHandover(t *testing.T) {
 // A socket is opened wherever requests go, and stays there when they go elsewhere.
 func TestSocketsDuringAHandover(t *testing.T) {
 	c := startCaddy(t, "psydge")
-	container, successor := c.upstreams["psydge_channels"], c.upstreams["psydge_channels_next"]
+	container, next := c.upstreams["psydge_channels"], c.upstreams["psydge_channels_next"]
 	old := openSocket(t, c, "https://ws.psydge.com/prices/")
 	must(t, roundTrip(old, "before"))
-	successor.start(t)
-	must(t, roundTrip(old, "beside the successor"))
+	next.start(t)
+	must(t, roundTrip(old, "beside the next version"))
 
 	container.stop() // as http.Server does it: open sockets are not its own any more
 	opened := openSocket(t, c, "https://ws.psydge.com/prices/")
-	must(t, roundTrip(opened, "on the successor"))
+	must(t, roundTrip(opened, "on the next version"))
 
 	container.start(t)
 	c.writeSite(t, "snapify", c.site(t, "snapify"))
@@ -588,20 +588,20 @@ func TestReload(t *testing.T) {
 func TestMixedHost(t *testing.T) {
 	c := startCaddy(t, "observer")
 	api := startUpstream(t, "seventh_backend")
-	app := fleet.App{Name: "seventh", Routes: []fleet.Route{
+	app := ledger.App{Name: "seventh", Routes: []ledger.Route{
 		{Host: "seventh.example.com", Static: "web"},
-		{Host: "seventh.example.com", Path: "/api", Upstream: fleet.Backend, Port: 8099},
+		{Host: "seventh.example.com", Path: "/api", Upstream: ledger.Backend, Port: 8099},
 		{Host: "seventh.example.com", Path: "/bare", Static: "bare"},
 		{Host: "seventh.example.com", Path: "/outside", Static: "bare", Restricted: true},
-		{Host: "seventh.example.com", Path: "/api/admin", Upstream: fleet.Backend, Port: 8099, Restricted: true, AddPrefix: "/admin"},
+		{Host: "seventh.example.com", Path: "/api/admin", Upstream: ledger.Backend, Port: 8099, Restricted: true, AddPrefix: "/admin"},
 	}}
 	text := render(t, app, caddysite.Options{TLS: caddysite.Internal, AdminCIDRs: []netip.Prefix{netip.MustParsePrefix(admin + "/32")}})
 	text = strings.ReplaceAll(text, "seventh_backend:8099", api.address)
 	root := filepath.Join(c.dir, "static")
-	text = strings.ReplaceAll(text, fleet.StaticRoot("seventh", "web"), root)
+	text = strings.ReplaceAll(text, ledger.StaticRoot("seventh", "web"), root)
 	write(t, filepath.Join(root, "index.html"), "web of seventh")
 	bare := filepath.Join(c.dir, "bare")
-	text = strings.ReplaceAll(text, fleet.StaticRoot("seventh", "bare"), bare)
+	text = strings.ReplaceAll(text, ledger.StaticRoot("seventh", "bare"), bare)
 	write(t, filepath.Join(bare, "index.html"), "bare of seventh")
 	c.writeSite(t, "seventh", text)
 	must(t, c.reload())

@@ -16,7 +16,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // TLS says who signs the certificates of the sites.
@@ -44,7 +44,7 @@ type Options struct {
 
 // Render returns the app's site file: one site block per host, in the ledger's order.
 // Equal arguments give equal text.
-func Render(app fleet.App, o Options) (string, error) {
+func Render(app ledger.App, o Options) (string, error) {
 	sites, err := Sites(app, o)
 	if err != nil {
 		return "", err
@@ -73,14 +73,14 @@ type Handle struct {
 	Admins    []netip.Prefix // if any, nobody else is let in
 	Root      string         // directory of a static build
 	Upstream  string         // "container:port"
-	Successor string         // the same of its next version, asked while the container cannot be reached
+	Next      string         // the same of its next version, asked while the container cannot be reached
 	AddPrefix string         // put before the path the upstream sees
 	WebSocket bool
 }
 
 // Sites returns the model behind [Render], checked: nothing in it can be read by Caddy
 // as anything but the name, path or address it is.
-func Sites(app fleet.App, o Options) ([]Site, error) {
+func Sites(app ledger.App, o Options) ([]Site, error) {
 	if err := o.TLS.check(); err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func Sites(app fleet.App, o Options) ([]Site, error) {
 	return sites, nil
 }
 
-func handle(app fleet.App, r fleet.Route, admins []netip.Prefix) (Handle, error) {
+func handle(app ledger.App, r ledger.Route, admins []netip.Prefix) (Handle, error) {
 	if err := checkText("host", r.Host, hostPattern, hostForm); err != nil {
 		return Handle{}, err
 	}
@@ -153,7 +153,7 @@ func handle(app fleet.App, r fleet.Route, admins []netip.Prefix) (Handle, error)
 		if r.AddPrefix != "" || r.WebSocket {
 			return Handle{}, fmt.Errorf("route %s serves the static build %q, which takes neither a prefix nor WebSockets; set them on routes with an upstream", r.Key(), r.Static)
 		}
-		h.Root = fleet.StaticRoot(app.Name, r.Static)
+		h.Root = ledger.StaticRoot(app.Name, r.Static)
 	default:
 		if err := checkText("upstream", string(r.Upstream), namePattern, nameForm); err != nil {
 			return Handle{}, fmt.Errorf("route %s: %w", r.Key(), err)
@@ -161,8 +161,8 @@ func handle(app fleet.App, r fleet.Route, admins []netip.Prefix) (Handle, error)
 		if r.Port < 1 || r.Port > 65535 {
 			return Handle{}, fmt.Errorf("route %s goes to port %d; ports are 1 to 65535: give the port the container listens on", r.Key(), r.Port)
 		}
-		container, port := fleet.ContainerName(app.Name, r.Upstream), ":"+strconv.Itoa(r.Port)
-		h.Upstream, h.Successor = container+port, fleet.SuccessorName(container)+port
+		container, port := ledger.ContainerName(app.Name, r.Upstream), ":"+strconv.Itoa(r.Port)
+		h.Upstream, h.Next = container+port, ledger.NextName(container)+port
 	}
 	return h, nil
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/alorig/fleet/internal/caddysite"
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
@@ -17,12 +17,12 @@ var update = flag.Bool("update", false, "write the golden files instead of compa
 var admins = []netip.Prefix{netip.MustParsePrefix("2001:db8::/48"), netip.MustParsePrefix("203.0.113.7/32")}
 
 func TestRender(t *testing.T) {
-	for _, app := range fleet.Alorig().Apps {
+	for _, app := range ledger.Alorig().Apps {
 		t.Run(app.Name, func(t *testing.T) {
-			golden(t, fleet.SiteFile(app.Name), render(t, app, caddysite.Options{TLS: caddysite.Cloudflare, AdminCIDRs: admins}))
+			golden(t, ledger.SiteFile(app.Name), render(t, app, caddysite.Options{TLS: caddysite.Cloudflare, AdminCIDRs: admins}))
 		})
 	}
-	sitebuilder, _ := fleet.Alorig().App("sitebuilder")
+	sitebuilder, _ := ledger.Alorig().App("sitebuilder")
 	golden(t, "sitebuilder.internal.caddy", render(t, sitebuilder, caddysite.Options{TLS: caddysite.Internal}))
 }
 
@@ -40,7 +40,7 @@ func TestRenderMain(t *testing.T) {
 }
 
 func TestRenderIsDeterministic(t *testing.T) {
-	app, _ := fleet.Alorig().App("snapify")
+	app, _ := ledger.Alorig().App("snapify")
 	backwards := []netip.Prefix{admins[1], admins[0], admins[1]}
 	a := render(t, app, caddysite.Options{TLS: caddysite.Cloudflare, AdminCIDRs: admins})
 	b := render(t, app, caddysite.Options{TLS: caddysite.Cloudflare, AdminCIDRs: backwards})
@@ -51,43 +51,43 @@ func TestRenderIsDeterministic(t *testing.T) {
 
 func TestRenderRefuses(t *testing.T) {
 	valid := caddysite.Options{TLS: caddysite.Cloudflare, AdminCIDRs: admins}
-	backend := fleet.Route{Host: "api.example.com", Upstream: fleet.Backend, Port: 8099}
-	with := func(change func(*fleet.Route)) []fleet.Route {
+	backend := ledger.Route{Host: "api.example.com", Upstream: ledger.Backend, Port: 8099}
+	with := func(change func(*ledger.Route)) []ledger.Route {
 		r := backend
 		change(&r)
-		return []fleet.Route{r}
+		return []ledger.Route{r}
 	}
 	for name, c := range map[string]struct {
 		app     string
-		routes  []fleet.Route
+		routes  []ledger.Route
 		options caddysite.Options
 		want    string // the error names the value and what is accepted
 	}{
-		"unknown TLS":      {routes: with(func(*fleet.Route) {}), options: caddysite.Options{TLS: "letsencrypt"}, want: `TLS is "letsencrypt"; it is "cloudflare"`},
-		"no TLS":           {routes: with(func(*fleet.Route) {}), options: caddysite.Options{}, want: `TLS is ""`},
-		"no admins":        {routes: with(func(r *fleet.Route) { r.Restricted = true }), options: caddysite.Options{TLS: caddysite.Internal}, want: "route api.example.com is restricted to administrators, but no address range is given"},
-		"admins anywhere":  {routes: with(func(*fleet.Route) {}), options: caddysite.Options{TLS: caddysite.Internal, AdminCIDRs: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}, want: `"0.0.0.0/0" restricts nothing`},
-		"zero admin":       {routes: with(func(*fleet.Route) {}), options: caddysite.Options{TLS: caddysite.Internal, AdminCIDRs: []netip.Prefix{{}}}, want: "restricts nothing"},
-		"app with newline": {app: "x\n}", routes: with(func(*fleet.Route) {}), options: valid, want: `the app "x\n}" cannot be written into a Caddyfile`},
-		"host with block":  {routes: with(func(r *fleet.Route) { r.Host = "a.com {" }), options: valid, want: `the host "a.com {"`},
-		"host placeholder": {routes: with(func(r *fleet.Route) { r.Host = "{$HOME}.com" }), options: valid, want: `the host "{$HOME}.com"`},
-		"two hosts":        {routes: with(func(r *fleet.Route) { r.Host = "a.com,b.com" }), options: valid, want: `the host "a.com,b.com"`},
-		"host with port":   {routes: with(func(r *fleet.Route) { r.Host = "a.com:80" }), options: valid, want: `the host "a.com:80"`},
-		"inner wildcard":   {routes: with(func(r *fleet.Route) { r.Host = "a.*.com" }), options: valid, want: `the host "a.*.com"`},
-		"path with star":   {routes: with(func(r *fleet.Route) { r.Path = "/*" }), options: valid, want: `the path "/*"`},
-		"path upwards":     {routes: with(func(r *fleet.Route) { r.Path = "/a/../b" }), options: valid, want: `the path "/a/../b"`},
-		"prefix":           {routes: with(func(r *fleet.Route) { r.AddPrefix = "/api {env.TOKEN}" }), options: valid, want: `the added prefix "/api {env.TOKEN}"`},
-		"static":           {routes: []fleet.Route{{Host: "a.com", Static: "../../etc"}}, options: valid, want: `the static build "../../etc"`},
-		"static socket":    {routes: []fleet.Route{{Host: "a.com", Static: "web", WebSocket: true}}, options: valid, want: "takes neither a prefix nor WebSockets"},
-		"upstream":         {routes: with(func(r *fleet.Route) { r.Upstream = "x y" }), options: valid, want: `the upstream "x y"`},
-		"port":             {routes: with(func(r *fleet.Route) { r.Port = 0 }), options: valid, want: "goes to port 0; ports are 1 to 65535"},
-		"no target":        {routes: []fleet.Route{{Host: "a.com"}}, options: valid, want: "exactly one of the two"},
-		"two targets":      {routes: with(func(r *fleet.Route) { r.Static = "web" }), options: valid, want: "exactly one of the two"},
-		"twice":            {routes: []fleet.Route{backend, backend}, options: valid, want: `"api.example.com" is routed twice`},
+		"unknown TLS":      {routes: with(func(*ledger.Route) {}), options: caddysite.Options{TLS: "letsencrypt"}, want: `TLS is "letsencrypt"; it is "cloudflare"`},
+		"no TLS":           {routes: with(func(*ledger.Route) {}), options: caddysite.Options{}, want: `TLS is ""`},
+		"no admins":        {routes: with(func(r *ledger.Route) { r.Restricted = true }), options: caddysite.Options{TLS: caddysite.Internal}, want: "route api.example.com is restricted to administrators, but no address range is given"},
+		"admins anywhere":  {routes: with(func(*ledger.Route) {}), options: caddysite.Options{TLS: caddysite.Internal, AdminCIDRs: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}, want: `"0.0.0.0/0" restricts nothing`},
+		"zero admin":       {routes: with(func(*ledger.Route) {}), options: caddysite.Options{TLS: caddysite.Internal, AdminCIDRs: []netip.Prefix{{}}}, want: "restricts nothing"},
+		"app with newline": {app: "x\n}", routes: with(func(*ledger.Route) {}), options: valid, want: `the app "x\n}" cannot be written into a Caddyfile`},
+		"host with block":  {routes: with(func(r *ledger.Route) { r.Host = "a.com {" }), options: valid, want: `the host "a.com {"`},
+		"host placeholder": {routes: with(func(r *ledger.Route) { r.Host = "{$HOME}.com" }), options: valid, want: `the host "{$HOME}.com"`},
+		"two hosts":        {routes: with(func(r *ledger.Route) { r.Host = "a.com,b.com" }), options: valid, want: `the host "a.com,b.com"`},
+		"host with port":   {routes: with(func(r *ledger.Route) { r.Host = "a.com:80" }), options: valid, want: `the host "a.com:80"`},
+		"inner wildcard":   {routes: with(func(r *ledger.Route) { r.Host = "a.*.com" }), options: valid, want: `the host "a.*.com"`},
+		"path with star":   {routes: with(func(r *ledger.Route) { r.Path = "/*" }), options: valid, want: `the path "/*"`},
+		"path upwards":     {routes: with(func(r *ledger.Route) { r.Path = "/a/../b" }), options: valid, want: `the path "/a/../b"`},
+		"prefix":           {routes: with(func(r *ledger.Route) { r.AddPrefix = "/api {env.TOKEN}" }), options: valid, want: `the added prefix "/api {env.TOKEN}"`},
+		"static":           {routes: []ledger.Route{{Host: "a.com", Static: "../../etc"}}, options: valid, want: `the static build "../../etc"`},
+		"static socket":    {routes: []ledger.Route{{Host: "a.com", Static: "web", WebSocket: true}}, options: valid, want: "takes neither a prefix nor WebSockets"},
+		"upstream":         {routes: with(func(r *ledger.Route) { r.Upstream = "x y" }), options: valid, want: `the upstream "x y"`},
+		"port":             {routes: with(func(r *ledger.Route) { r.Port = 0 }), options: valid, want: "goes to port 0; ports are 1 to 65535"},
+		"no target":        {routes: []ledger.Route{{Host: "a.com"}}, options: valid, want: "exactly one of the two"},
+		"two targets":      {routes: with(func(r *ledger.Route) { r.Static = "web" }), options: valid, want: "exactly one of the two"},
+		"twice":            {routes: []ledger.Route{backend, backend}, options: valid, want: `"api.example.com" is routed twice`},
 		"nothing":          {options: valid, want: "has no routes"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			app := fleet.App{Name: "seventh", Routes: c.routes}
+			app := ledger.App{Name: "seventh", Routes: c.routes}
 			if c.app != "" {
 				app.Name = c.app
 			}
@@ -117,7 +117,7 @@ func TestRenderMainRefuses(t *testing.T) {
 	}
 }
 
-func render(t *testing.T, app fleet.App, o caddysite.Options) string {
+func render(t *testing.T, app ledger.App, o caddysite.Options) string {
 	t.Helper()
 	text, err := caddysite.Render(app, o)
 	if err != nil {

@@ -7,13 +7,13 @@ import (
 	"testing"
 
 	"github.com/alorig/fleet/internal/caddysite"
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // FuzzRender holds every name from outside against Caddyfile injection: Render refuses
 // it, or returns a file of the lines that Render writes, with one site block per host.
 func FuzzRender(f *testing.F) {
-	for _, app := range fleet.Alorig().Apps {
+	for _, app := range ledger.Alorig().Apps {
 		for _, r := range app.Routes {
 			f.Add(app.Name, r.Host, r.Path, r.Static, string(r.Upstream), r.Port, r.AddPrefix, r.WebSocket, r.Restricted)
 		}
@@ -25,8 +25,8 @@ func FuzzRender(f *testing.F) {
 	f.Add("x", "a.com", "/a", "", "backend", 80, "/b\\", false, true)
 	f.Add("import", "(snippet)", "/#", "import", "import", 80, "", false, false)
 	f.Fuzz(func(t *testing.T, name, host, path, static, upstream string, port int, prefix string, socket, restricted bool) {
-		app := fleet.App{Name: name, Routes: []fleet.Route{
-			{Host: host, Path: path, Static: static, Upstream: fleet.Role(upstream), Port: port, AddPrefix: prefix, WebSocket: socket, Restricted: restricted},
+		app := ledger.App{Name: name, Routes: []ledger.Route{
+			{Host: host, Path: path, Static: static, Upstream: ledger.Role(upstream), Port: port, AddPrefix: prefix, WebSocket: socket, Restricted: restricted},
 			{Host: "second.example.com", Static: "web"},
 		}}
 		o := caddysite.Options{TLS: caddysite.Cloudflare, AdminCIDRs: []netip.Prefix{netip.MustParsePrefix("203.0.113.7/32")}}
@@ -93,7 +93,7 @@ func checkStructure(t *testing.T, text string, hosts int) {
 			t.Fatalf("Render does not write the line %q:\n%s", line, text)
 		}
 		if words := strings.Fields(line); len(words) == 4 && words[0] == "reverse_proxy" && words[2] != strings.Replace(words[1], ":", "_next:", 1) {
-			t.Fatalf("%s is no successor of %s", words[2], words[1])
+			t.Fatalf("%s is no next version of %s", words[2], words[1])
 		}
 		if depth == 0 && strings.HasSuffix(line, " {") && !strings.HasPrefix(line, "(") {
 			sites++
@@ -111,7 +111,7 @@ func checkStructure(t *testing.T, text string, hosts int) {
 }
 
 func TestTheGoldenFilesHaveTheStructure(t *testing.T) {
-	for _, app := range fleet.Alorig().Apps {
+	for _, app := range ledger.Alorig().Apps {
 		text := render(t, app, caddysite.Options{TLS: caddysite.Cloudflare, AdminCIDRs: []netip.Prefix{netip.MustParsePrefix("203.0.113.7/32")}})
 		checkStructure(t, text, len(app.Hosts))
 	}

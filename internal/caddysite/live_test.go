@@ -21,7 +21,7 @@ import (
 	"time"
 
 	"github.com/alorig/fleet/internal/caddysite"
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/pinned"
 )
 
@@ -124,7 +124,7 @@ func startCaddy(t *testing.T, apps ...string) *caddy {
 		time.Sleep(20 * time.Millisecond)
 	}
 	for _, name := range apps {
-		app, _ := fleet.Alorig().App(name)
+		app, _ := ledger.Alorig().App(name)
 		for _, h := range app.Hosts {
 			c.awaitCertificate(t, strings.Replace(h.Name, "*", "any", 1))
 		}
@@ -169,20 +169,20 @@ func (c *caddy) healthy() bool {
 // test, its static builds lie below the test's directory.
 func (c *caddy) site(t *testing.T, name string) string {
 	t.Helper()
-	app, ok := fleet.Alorig().App(name)
+	app, ok := ledger.Alorig().App(name)
 	if !ok {
 		t.Fatalf("no app %s", name)
 	}
 	text := render(t, app, caddysite.Options{TLS: caddysite.Internal, AdminCIDRs: []netip.Prefix{netip.MustParsePrefix(admin + "/32")}})
 	for _, r := range app.Routes {
 		if r.Upstream != "" {
-			container := fleet.ContainerName(app.Name, r.Upstream)
+			container := ledger.ContainerName(app.Name, r.Upstream)
 			if c.upstreams[container] == nil {
 				c.upstreams[container] = startUpstream(t, container)
 			}
 			text = strings.ReplaceAll(text, container+":"+strconv.Itoa(r.Port), c.upstreams[container].address)
 			// Its next version, which does not run unless a test starts it.
-			next := fleet.SuccessorName(container)
+			next := ledger.NextName(container)
 			if c.upstreams[next] == nil {
 				c.upstreams[next] = newUpstream(t, next)
 			}
@@ -190,7 +190,7 @@ func (c *caddy) site(t *testing.T, name string) string {
 			continue
 		}
 		root := filepath.Join(c.dir, "static", app.Name, r.Static)
-		text = strings.ReplaceAll(text, fleet.StaticRoot(app.Name, r.Static), root)
+		text = strings.ReplaceAll(text, ledger.StaticRoot(app.Name, r.Static), root)
 		write(t, filepath.Join(root, "index.html"), "<!doctype html><title>"+r.Static+" of "+app.Name+"</title>"+strings.Repeat("<p>page</p>", 200))
 		write(t, filepath.Join(root, "favicon.svg"), "<svg/>")
 		write(t, filepath.Join(root, "assets", "app-3f9c.js"), "// "+r.Static+strings.Repeat("console.log('asset');\n", 100))
@@ -201,7 +201,7 @@ func (c *caddy) site(t *testing.T, name string) string {
 // writeSite puts the file in place as it must be done on the server.
 func (c *caddy) writeSite(t *testing.T, app, text string) {
 	t.Helper()
-	file := filepath.Join(c.dir, caddysite.SitesDir, fleet.SiteFile(app))
+	file := filepath.Join(c.dir, caddysite.SitesDir, ledger.SiteFile(app))
 	write(t, file+".new", text)
 	must(t, os.Rename(file+".new", file))
 }

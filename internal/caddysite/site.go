@@ -12,8 +12,8 @@ const (
 	holdFor  = "30s"
 	retryAt  = "25ms"
 	dialTime = "200ms"
-	// How long the successor is asked in place of a container that could not be reached,
-	// before that is tried again. Where there is no successor either, requests wait this
+	// How long the next version is asked in place of a container that could not be reached,
+	// before that is tried again. Where there is no next version either, requests wait this
 	// long before the next try.
 	failFor = "250ms"
 
@@ -141,7 +141,7 @@ func (h Handle) writeProxy(w *writer) {
 		w.line("@bare", "not", "path", h.AddPrefix, h.AddPrefix+"/*")
 		w.line("rewrite", "@bare", h.AddPrefix+"{uri}")
 	}
-	w.block([]string{"reverse_proxy", h.Upstream, h.Successor}, func() {
+	w.block([]string{"reverse_proxy", h.Upstream, h.Next}, func() {
 		w.line("lb_policy", "first")
 		w.line("lb_try_duration", holdFor)
 		w.line("lb_try_interval", retryAt)

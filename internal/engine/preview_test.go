@@ -16,7 +16,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/policyx"
 
 	"github.com/alorig/fleet/internal/engine"
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/policy/rules"
 	"github.com/alorig/fleet/stacks"
 )
@@ -24,7 +24,7 @@ import (
 // The engine starts this test binary as the policy pack, as it does with alorig.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == engine.PackCommand {
-		if err := policyx.Main(rules.Pack(fleet.Alorig())); err != nil {
+		if err := policyx.Main(rules.Pack(ledger.Alorig())); err != nil {
 			log.Fatal(err)
 		}
 		return
@@ -39,7 +39,7 @@ func preview(t testing.TB, program pulumi.RunFunc) engine.Preview {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := fleet.Alorig().AppNames()
+	names := ledger.Alorig().AppNames()
 	config["alorig:rollout"] = names[len(names)-1]
 	return engine.Preview{
 		Directory: "../..", Stack: "prod", Config: config, Program: program,

@@ -16,7 +16,7 @@ import (
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/client"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // Container is a container with our label or a name of ours.
@@ -61,7 +61,7 @@ type Network struct {
 // Slot is a container that the ledger gives us, and the two that stand beside it during a
 // handover.
 type Slot struct {
-	Container, Successor, Predecessor string
+	Container, Next, Previous string
 	// Needed tells that an update creates it: the rollout has come to its app.
 	Needed bool
 	// Volume is where a shared service keeps its data; "" for an app's container.
@@ -77,24 +77,24 @@ type Declared struct {
 
 // declared lists all names of ours. Names of apps to which the rollout has not come are
 // ours too: an update that was killed may have been taking one back.
-func declared(l fleet.Ledger, s settings) Declared {
+func declared(l ledger.Ledger, s settings) Declared {
 	d := Declared{Migrations: map[string]bool{}}
 	stage, _ := l.Through(s.Rollout)
 	for _, app := range l.Apps {
 		_, needed := stage.App(app.Name)
 		for _, c := range app.Containers {
-			name := fleet.ContainerName(app.Name, c.Role)
+			name := ledger.ContainerName(app.Name, c.Role)
 			d.Slots = append(d.Slots, Slot{
-				Container: name, Successor: fleet.SuccessorName(name), Predecessor: fleet.PredecessorName(name), Needed: needed,
+				Container: name, Next: ledger.NextName(name), Previous: ledger.PreviousName(name), Needed: needed,
 			})
 		}
-		d.Migrations[fleet.MigrationName(app.Name)] = needed
+		d.Migrations[ledger.MigrationName(app.Name)] = needed
 	}
 	if s.Managed {
 		d.Network = l.Server.Network
 		for _, service := range l.Services {
 			if !service.OnDemand {
-				d.Slots = append(d.Slots, Slot{Container: service.Container, Needed: true, Volume: fleet.Volume(service.Container)})
+				d.Slots = append(d.Slots, Slot{Container: service.Container, Needed: true, Volume: ledger.Volume(service.Container)})
 			}
 		}
 	}
@@ -107,7 +107,7 @@ func (d Declared) has(name string) bool {
 		return true
 	}
 	return slices.ContainsFunc(d.Slots, func(s Slot) bool {
-		return name == s.Container || name == s.Successor || name == s.Predecessor
+		return name == s.Container || name == s.Next || name == s.Previous
 	})
 }
 
@@ -144,7 +144,7 @@ func (e *engine) look(ctx context.Context, stack string, d Declared, known map[s
 	}
 	containers := []Container{}
 	for _, summary := range list {
-		ours := summary.Labels[fleet.LabelStack] == stack
+		ours := summary.Labels[ledger.LabelStack] == stack
 		if !ours && !slices.ContainsFunc(summary.Names, func(name string) bool { return d.has(strings.TrimPrefix(name, "/")) }) {
 			continue
 		}
@@ -193,7 +193,7 @@ func (e *engine) container(ctx context.Context, stack, id string) (Container, er
 	}
 	c := Container{
 		Name: strings.TrimPrefix(found.Name, "/"), ID: found.ID, Status: found.State.Status,
-		Label: found.Config.Labels[fleet.LabelStack],
+		Label: found.Config.Labels[ledger.LabelStack],
 	}
 	c.Ours = c.Label == stack
 	if c.Status == "exited" {
@@ -216,7 +216,7 @@ func (e *engine) network(ctx context.Context, stack, id string) (Network, error)
 	if err != nil {
 		return Network{}, fmt.Errorf("looking at the network %s: %w", id, err)
 	}
-	n := Network{Name: found.Name, ID: found.ID, Label: found.Labels[fleet.LabelStack], Containers: []string{}}
+	n := Network{Name: found.Name, ID: found.ID, Label: found.Labels[ledger.LabelStack], Containers: []string{}}
 	n.Ours = n.Label == stack
 	for _, endpoint := range found.Containers {
 		n.Containers = append(n.Containers, endpoint.Name)

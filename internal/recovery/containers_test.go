@@ -19,7 +19,7 @@ import (
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // guest is what runs in the tests' containers: it ends when it is asked to, or by itself.
@@ -125,7 +125,7 @@ func (y *yard) name(name string) string { return y.stack + "_" + name }
 // only created. With a health command it has a health check.
 func (y *yard) run(name, stack, command, health string, start bool, networks ...string) string {
 	y.Helper()
-	config := &container.Config{Image: y.image, Cmd: []string{command}, Labels: map[string]string{fleet.LabelStack: stack}}
+	config := &container.Config{Image: y.image, Cmd: []string{command}, Labels: map[string]string{ledger.LabelStack: stack}}
 	if health != "" {
 		config.Healthcheck = &container.HealthConfig{Test: []string{"CMD", "/guest", health}, Interval: time.Second, Timeout: 5 * time.Second, Retries: 1}
 	}
@@ -158,7 +158,7 @@ func (y *yard) declared() Declared {
 	d := Declared{Migrations: map[string]bool{y.name("migrate"): true}, Network: y.name("net")}
 	for _, name := range []string{"web", "worker"} {
 		n := y.name(name)
-		d.Slots = append(d.Slots, Slot{Container: n, Successor: fleet.SuccessorName(n), Predecessor: fleet.PredecessorName(n), Needed: true})
+		d.Slots = append(d.Slots, Slot{Container: n, Next: ledger.NextName(n), Previous: ledger.PreviousName(n), Needed: true})
 	}
 	return d
 }
@@ -285,7 +285,7 @@ func TestRecoverOnDocker(t *testing.T) {
 		y := *y
 		y.T = t
 		for name, stack := range map[string]string{y.name("net"): y.stack, y.name("net") + "2": y.stack} {
-			created, err := y.engine.client.NetworkCreate(t.Context(), name, network.CreateOptions{Labels: map[string]string{fleet.LabelStack: stack}})
+			created, err := y.engine.client.NetworkCreate(t.Context(), name, network.CreateOptions{Labels: map[string]string{ledger.LabelStack: stack}})
 			if err != nil {
 				t.Fatal(err)
 			}

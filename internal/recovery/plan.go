@@ -181,8 +181,8 @@ const notInState = "the state does not know it, and it holds no data"
 // removed: the next update does that.
 func (p *planner) slot(s Slot) {
 	container, taken := p.at(s.Container, s.Needed)
-	predecessor, _ := p.at(s.Predecessor, s.Needed)
-	successor, _ := p.at(s.Successor, s.Needed)
+	previous, _ := p.at(s.Previous, s.Needed)
+	next, _ := p.at(s.Next, s.Needed)
 	if taken {
 		return // the name is not ours to give
 	}
@@ -191,35 +191,35 @@ func (p *planner) slot(s Slot) {
 		container = nil
 	}
 	switch {
-	case predecessor == nil:
-	case predecessor.orphan():
-		p.remove(predecessor, notInState+", and nobody asks for it under this name")
-	case container == nil && predecessor.Health == "unhealthy" && successor != nil && successor.healthy():
+	case previous == nil:
+	case previous.orphan():
+		p.remove(previous, notInState+", and nobody asks for it under this name")
+	case container == nil && previous.Health == "unhealthy" && next != nil && next.healthy():
 		// Under its name it would be asked before the one that works.
-		p.note("The container %s stays aside, since it is unhealthy. The next update replaces it.", predecessor)
+		p.note("The container %s stays aside, since it is unhealthy. The next update replaces it.", previous)
 	case container == nil:
-		p.rename(predecessor, s.Container)
-		container = predecessor
+		p.rename(previous, s.Container)
+		container = previous
 	}
-	if successor == nil || !successor.orphan() {
+	if next == nil || !next.orphan() {
 		return
 	}
 	switch {
-	case !successor.running() && successor.Status != "created":
+	case !next.running() && next.Status != "created":
 		// One that failed to prove itself is kept (docs/adr/0018-handover.md), and what is
 		// stopped is not in the way.
-		p.note("The container %s stands beside %s. It stays, for you to look at; the next handover removes it.", successor, s.Container)
+		p.note("The container %s stands beside %s. It stays, for you to look at; the next handover removes it.", next, s.Container)
 	case container != nil && container.healthy():
-		p.remove(successor, s.Container+" serves")
+		p.remove(next, s.Container+" serves")
 	case container != nil && container.running() && container.Health == "starting":
-		p.removed[successor.Name] = true
-		p.step(Step{Do: RemoveContainer, Name: successor.Name, ID: successor.ID, Once: container.ID},
-			"Stop and remove the container %s once %s is healthy.", successor, s.Container)
-	case successor.running():
+		p.removed[next.Name] = true
+		p.step(Step{Do: RemoveContainer, Name: next.Name, ID: next.ID, Once: container.ID},
+			"Stop and remove the container %s once %s is healthy.", next, s.Container)
+	case next.running():
 		// Even an unhealthy one: it may be slow, and is all that visitors have.
-		p.note("The container %s serves in place of %s. It stays; the next update removes it.", successor, s.Container)
+		p.note("The container %s serves in place of %s. It stays; the next update removes it.", next, s.Container)
 	default:
-		p.remove(successor, "it has never been started")
+		p.remove(next, "it has never been started")
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 // web and worker are two containers of an app, db a shared service.
 func testDeclared() Declared {
 	slot := func(name string) Slot {
-		return Slot{Container: name, Successor: name + "_next", Predecessor: name + "_previous", Needed: true}
+		return Slot{Container: name, Next: name + "_next", Previous: name + "_previous", Needed: true}
 	}
 	later := slot("later_web")
 	later.Needed = false
@@ -73,7 +73,7 @@ func TestRecoverPlan(t *testing.T) {
 		{name: "somebody else's", found: Found{Containers: []Container{foreign("web")}}, undecided: []string{"The container web is not ours: it lacks the label alorig.fleet.stack=test."}},
 		{name: "another stack's", found: Found{Containers: []Container{{Name: "web", ID: "i", Status: "running", Label: "prod"}}}, undecided: []string{"its label alorig.fleet.stack is prod, not test."}},
 		{name: "somebody else's, and an orphan", found: Found{Containers: []Container{foreign("web"), box("worker", "created")}}, steps: []string{"remove-container worker"}, undecided: []string{"The container web is not ours"}},
-		{name: "somebody else's successor", found: Found{Containers: []Container{known("web", "running/healthy"), foreign("web_next")}}, undecided: []string{"web_next is not ours"}},
+		{name: "somebody else's next version", found: Found{Containers: []Container{known("web", "running/healthy"), foreign("web_next")}}, undecided: []string{"web_next is not ours"}},
 		{name: "somebody else's, for an app to come", found: Found{Containers: []Container{foreign("later_web")}}},
 		{name: "without the label, but in the state", found: Found{Containers: []Container{{Name: "web", ID: "i", Status: "running", InState: true}}}},
 		{name: "our label and no name of ours", found: Found{Containers: []Container{box("stranger", "running")}}, notes: []string{"stranger (running) carries our label"}},
@@ -136,17 +136,17 @@ func TestRecoverPlan(t *testing.T) {
 			notes: []string{"web_next (healthy) serves in place of web"},
 		},
 		{
-			name:  "a successor that has failed is kept",
+			name:  "the next version that has failed is kept",
 			found: Found{Containers: []Container{known("web", "running/healthy"), box("web_next", "exited")}},
 			notes: []string{"web_next (exited) stands beside web. It stays, for you to look at"},
 		},
 		{
-			name:  "a successor that is slow, beside nobody",
+			name:  "the next version that is slow, beside nobody",
 			found: Found{Containers: []Container{known("web", "exited"), box("web_next", "running/unhealthy")}},
 			notes: []string{"web_next (unhealthy) serves in place of web"},
 		},
 		{
-			name:  "a successor that was never started",
+			name:  "the next version that was never started",
 			found: Found{Containers: []Container{known("web", "running/healthy"), box("web_next", "created")}},
 			steps: []string{"remove-container web_next"},
 		},

@@ -14,7 +14,7 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // Options say which stack is mended, and how.
@@ -22,7 +22,7 @@ type Options struct {
 	Directory string // where Pulumi.yaml is
 	Project   string // its name
 	Stack     string
-	Ledger    fleet.Ledger
+	Ledger    ledger.Ledger
 	// Check holds the stack's plain settings against what is accepted, before they are used.
 	Check func(plain map[string]string) error
 	// PostgresAddress is where a managed network of the range has PostgreSQL.

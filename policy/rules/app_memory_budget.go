@@ -4,7 +4,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 var appMemoryBudget = Rule{
@@ -14,8 +14,8 @@ var appMemoryBudget = Rule{
 	Why:     "The seed gives each app a share of the server. The sum is taken over the containers really declared, so that one written past the components counts too.",
 	Seed:    "§1 resource budget, §2 deployment order",
 	Unknown: "Refuses: a reservation that is not known makes the sum a guess.",
-	Remedy:  "Lower `Memory.Steady` of the app's containers in `internal/fleet/alorig.go`, or have the owner raise the app's `Budget`.",
-	Stack: func(f *Fleet, rs []Resource) []fleet.Finding {
+	Remedy:  "Lower `Memory.Steady` of the app's containers in `internal/ledger/alorig.go`, or have the owner raise the app's `Budget`.",
+	Stack: func(f *Fleet, rs []Resource) []ledger.Finding {
 		sums := map[string]*memorySum{}
 		for _, r := range rs {
 			if r.Type != TypeContainer {
@@ -30,12 +30,12 @@ var appMemoryBudget = Rule{
 			}
 			sums[app].add(r)
 		}
-		var fs []fleet.Finding
+		var fs []ledger.Finding
 		for _, name := range slices.Sorted(maps.Keys(sums)) {
 			app, _ := f.appNamed(name)
 			fs = append(fs, sums[name].findings...)
 			if sums[name].total > app.Budget {
-				fs = append(fs, fleet.Finding{
+				fs = append(fs, ledger.Finding{
 					Subject: name,
 					Problem: "its containers reserve " + amount(sums[name].total),
 					Ledger:  "its budget is " + amount(app.Budget),

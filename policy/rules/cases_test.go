@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/alorig/fleet/internal/caddysite"
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 func adminOptions() caddysite.Options {
@@ -63,7 +63,7 @@ func removed(typ, name string) func(*stack) {
 // extra declares a container that the ledger does not have.
 func extra(name, image string) func(*stack) {
 	return func(s *stack) {
-		s.add(TypeContainer, name, nil, containerProps("alorig_net", name, image, fleet.Memory{Steady: 100, Limit: 100}))
+		s.add(TypeContainer, name, nil, containerProps("alorig_net", name, image, ledger.Memory{Steady: 100, Limit: 100}))
 	}
 }
 
@@ -78,30 +78,30 @@ var cases = map[string][]struct {
 	finding string // part of what one of the rule's findings says
 }{
 	"ledger-declared": {
-		{"no ledger", set(fleet.TypeHost, "server", "ledger", nil), "Host: has no ledger"},
-		{"unknown ledger", set(fleet.TypeHost, "server", "ledger", unknown), "known at preview"},
-		{"unknown inside", func(s *stack) { s.get(fleet.TypeHost, "server").props["ledger"].(object)["server"] = unknown }, "ledger.server is not known"},
+		{"no ledger", set(ledger.TypeServer, "server", "ledger", nil), "Host: has no ledger"},
+		{"unknown ledger", set(ledger.TypeServer, "server", "ledger", unknown), "known at preview"},
+		{"unknown inside", func(s *stack) { s.get(ledger.TypeServer, "server").props["ledger"].(object)["server"] = unknown }, "ledger.server is not known"},
 		{"another budget", func(s *stack) {
-			s.get(fleet.TypeHost, "server").props["ledger"].(object)["apps"].([]any)[1].(object)["budget"] = 701
+			s.get(ledger.TypeServer, "server").props["ledger"].(object)["apps"].([]any)[1].(object)["budget"] = 701
 		}, "declares another ledger: ledger.apps[1].budget;"},
-		{"not a ledger", set(fleet.TypeHost, "server", "ledger", object{"colour": "red"}), "cannot be decoded"},
-		{"rollout unknown to the ledger", set(fleet.TypeHost, "server", "rollout", "psyche"), "has the rollout psyche"},
-		{"rollout not known", set(fleet.TypeHost, "server", "rollout", unknown), "rollout is not known"},
-		{"no Host", removed(fleet.TypeHost, "server"), "declares 0 Host"},
-		{"two Hosts", resource(fleet.TypeHost, "second", object{}), "declares 2 Host"},
+		{"not a ledger", set(ledger.TypeServer, "server", "ledger", object{"colour": "red"}), "cannot be decoded"},
+		{"rollout unknown to the ledger", set(ledger.TypeServer, "server", "rollout", "psyche"), "has the rollout psyche"},
+		{"rollout not known", set(ledger.TypeServer, "server", "rollout", unknown), "rollout is not known"},
+		{"no Server", removed(ledger.TypeServer, "server"), "declares 0 Server"},
+		{"two Servers", resource(ledger.TypeServer, "second", object{}), "declares 2 Server"},
 	},
 	"rollout-order": {
-		{"beyond the rollout", set(fleet.TypeHost, "server", "rollout", "observer"), "asms: is declared; the rollout has come to observer"},
-		{"no app yet", set(fleet.TypeHost, "server", "rollout", ""), "psydge: is declared; the rollout has not come"},
-		{"earlier app missing", removed(fleet.TypeApp, "snapify"), "snapify: is not declared"},
+		{"beyond the rollout", set(ledger.TypeServer, "server", "rollout", "observer"), "asms: is declared; the rollout has come to observer"},
+		{"no app yet", set(ledger.TypeServer, "server", "rollout", ""), "psydge: is declared; the rollout has not come"},
+		{"earlier app missing", removed(ledger.TypeApp, "snapify"), "snapify: is not declared"},
 		{"container missing", removed(TypeContainer, worker), "psydge: lacks psydge_celery_worker"},
 		{"database missing", removed(TypeDatabase, "psydge_db"), "psydge: lacks the database psydge_db"},
 		{"role missing", removed(TypeRole, "psydge"), "psydge: lacks the role psydge"},
-		{"gate missing", removed(fleet.TypeGate, "psydge-gate"), "psydge: has no gate"},
+		{"gate missing", removed(ledger.TypeGate, "psydge-gate"), "psydge: has no gate"},
 		{"gate that asks nothing", removed(TypeRemoteCommand, "psydge-healthy"), "psydge: has no gate"},
-		{"rollout not known", set(fleet.TypeHost, "server", "rollout", unknown), "rollout is not known"},
-		{"app not in the ledger", resource(fleet.TypeApp, "seventh", object{"app": "seventh"}), "seventh: is declared as an app"},
-		{"app without a name", resource(fleet.TypeApp, "seventh", object{"app": unknown}), "App seventh: has no app that is known"},
+		{"rollout not known", set(ledger.TypeServer, "server", "rollout", unknown), "rollout is not known"},
+		{"app not in the ledger", resource(ledger.TypeApp, "seventh", object{"app": "seventh"}), "seventh: is declared as an app"},
+		{"app without a name", resource(ledger.TypeApp, "seventh", object{"app": unknown}), "App seventh: has no app that is known"},
 	},
 	"container-name": {
 		{"not in the ledger", extra("psydge_metrics", "metrics"), `is not in the ledger; psydge has backend, channels, celery_worker, celery_beat, and no "metrics"`},
@@ -110,10 +110,10 @@ var cases = map[string][]struct {
 		{"web server image", container(backend, "image", "docker.io/library/nginx:1.27"), "is a frontend container"},
 		{"unknown name", container(backend, "name", unknown), "has no name that is known"},
 		{"no name", container(backend, "name", nil), "has no name;"},
-		{"other app's label", container(backend, "labels", list{object{"label": fleet.LabelApp, "value": "snapify"}}), "carries the label alorig.fleet.app=snapify"},
+		{"other app's label", container(backend, "labels", list{object{"label": ledger.LabelApp, "value": "snapify"}}), "carries the label alorig.fleet.app=snapify"},
 		{"no label", container(backend, "labels", list{}), "has no label"},
 		{"unknown label", container(backend, "labels", unknown), "has no label alorig.fleet.app that is known"},
-		{"service with an app's label", container(caddy, "labels", list{object{"label": fleet.LabelApp, "value": "snapify"}}), "is a shared service"},
+		{"service with an app's label", container(caddy, "labels", list{object{"label": ledger.LabelApp, "value": "snapify"}}), "is a shared service"},
 		{"other app's image", container(backend, "image", "registry.example.com/snapify-backend:1"), "runs the image snapify-backend"},
 		{"unknown image", container(backend, "image", unknown), ""},
 		{"declared twice", func(s *stack) { s.add(TypeContainer, "again", nil, s.container(backend).props) }, "is declared twice"},
@@ -146,7 +146,7 @@ var cases = map[string][]struct {
 		{"above the budget", container(backend, "memoryReservation", 560), "its containers reserve 1760 MiB (1.76 GB); its budget is 1750 MiB"},
 		{"one past the components", func(s *stack) {
 			extra("psydge_metrics", "metrics")(s)
-			s.container("psydge_metrics").props["labels"] = list{object{"label": fleet.LabelApp, "value": "psydge"}}
+			s.container("psydge_metrics").props["labels"] = list{object{"label": ledger.LabelApp, "value": "psydge"}}
 		}, "psydge: its containers reserve 1850 MiB"},
 		{"unknown", container(backend, "memoryReservation", unknown), "the sum is a guess"},
 	},
@@ -155,7 +155,7 @@ var cases = map[string][]struct {
 		{"at the trigger", container(backend, "memoryReservation", 2850), ""},
 		{"unknown", container(backend, "memoryReservation", unknown), "the sum is a guess"},
 		{"services elsewhere count all the same", func(s *stack) {
-			for _, svc := range fleet.Alorig().Services {
+			for _, svc := range ledger.Alorig().Services {
 				if !svc.OnDemand {
 					s.drop(s.container(svc.Container))
 				}
@@ -164,17 +164,17 @@ var cases = map[string][]struct {
 		}, "steady state comes to 13001 MiB"},
 		{"on demand is no steady state", func(s *stack) {
 			s.container(backend).props["memoryReservation"] = 2850
-			s.addService(nil, fleet.Service{Container: "flower", Kind: fleet.Flower, Memory: fleet.Memory{Steady: 150, Limit: 250}})
+			s.addService(nil, ledger.Service{Container: "flower", Kind: ledger.Flower, Memory: ledger.Memory{Steady: 150, Limit: 250}})
 		}, ""},
 	},
 	"host-memory-ceiling": {
 		{"above the server", container(worker, "memory", 9000), "while something runs on demand or is replaced; the server has 16000 MiB"},
 		{"on demand above the rest", func(s *stack) {
-			s.addService(nil, fleet.Service{Container: "flower", Kind: fleet.Flower, Memory: fleet.Memory{Steady: 150, Limit: 9000}})
+			s.addService(nil, ledger.Service{Container: "flower", Kind: ledger.Flower, Memory: ledger.Memory{Steady: 150, Limit: 9000}})
 		}, "and 9000 MiB (9 GB) more"},
 		{"unknown", container(worker, "memory", unknown), "the sum is a guess"},
 		{"unknown on demand", func(s *stack) {
-			s.addService(nil, fleet.Service{Container: "flower", Kind: fleet.Flower})
+			s.addService(nil, ledger.Service{Container: "flower", Kind: ledger.Flower})
 			s.container("flower").props["memory"] = unknown
 		}, "the sum is a guess"},
 	},
@@ -231,7 +231,7 @@ var cases = map[string][]struct {
 		{"missing", without(backend, "REDIS_URL"), "has no Redis URL"},
 		{"Payload needs none", func(s *stack) {
 			s.container(payload).env("REDIS_URL", nil)
-			for _, key := range fleet.KeyPrefixVariables {
+			for _, key := range ledger.KeyPrefixVariables {
 				s.container(payload).env(key, nil)
 			}
 		}, ""},
@@ -242,7 +242,7 @@ var cases = map[string][]struct {
 		{"host alone", env(backend, "REDIS_HOST=cache"), "has another Redis server"},
 		{"service", env(caddy, secret{"REDIS_URL=redis://psydge:pw@alorig_redis:6379/2"}), "the ledger gives it no Redis DB"},
 		{"Flower may look", func(s *stack) {
-			s.addService(nil, fleet.Service{Container: "flower", Kind: fleet.Flower})
+			s.addService(nil, ledger.Service{Container: "flower", Kind: ledger.Flower})
 			s.container("flower").env("CELERY_BROKER_URL", secret{"CELERY_BROKER_URL=redis://psydge:pw@alorig_redis/2"})
 		}, ""},
 		{"unknown entry", func(s *stack) { s.container(backend).env("REDIS_URL", secret{unknown}) }, "may hold a Redis URL"},
@@ -337,9 +337,9 @@ var cases = map[string][]struct {
 		{"not proxied", set(TypeRecord, "psydge.com", "proxied", false), "has proxied false; the ledger says true"},
 		{"proxied unknown", set(TypeRecord, "psydge.com", "proxied", unknown), "proxied is not known"},
 		{"twice", func(s *stack) { s.add(TypeRecord, "again", nil, s.get(TypeRecord, "psydge.com").props) }, "is declared twice"},
-		{"server unknown", set(fleet.TypeHost, "server", "serverAddress", unknown), "no serverAddress that is known"},
-		{"zones unknown", set(fleet.TypeHost, "server", "zones", unknown), "zones is not known"},
-		{"no Host", removed(fleet.TypeHost, "server"), "Host: is not declared"},
+		{"server unknown", set(ledger.TypeServer, "server", "serverAddress", unknown), "no serverAddress that is known"},
+		{"zones unknown", set(ledger.TypeServer, "server", "zones", unknown), "zones is not known"},
+		{"no Server", removed(ledger.TypeServer, "server"), "Host: is not declared"},
 	},
 	"dns-certificate": {
 		{"deep and proxied", set(TypeRecord, "api.schools.alorig.com", "proxied", true), "more than one level below alorig.com"},
@@ -361,24 +361,24 @@ var cases = map[string][]struct {
 	},
 	"route-allocation": {
 		{"another upstream", func(s *stack) {
-			r := s.get(fleet.TypeRoute, "psydge-route")
+			r := s.get(ledger.TypeRoute, "psydge-route")
 			r.props["site"] = strings.Replace(r.props["site"].(string), "psydge_backend:8012", "snapify_backend:8014", 1)
 		}, "snapify_backend:8014"},
 		{"another text reaches the server", func(s *stack) {
 			c := s.get(TypeRemoteCommand, "psydge-site")
 			c.props["stdin"] = c.props["stdin"].(string) + "\nevil.com {\n}"
 		}, "command psydge-site: has "},
-		{"unknown text", set(fleet.TypeRoute, "psydge-route", "site", unknown), "has no site that is known"},
+		{"unknown text", set(ledger.TypeRoute, "psydge-route", "site", unknown), "has no site that is known"},
 		{"unknown stdin", set(TypeRemoteCommand, "psydge-site", "stdin", unknown), "has no stdin that is known"},
-		{"another app", set(fleet.TypeRoute, "psydge-route", "app", "seventh"), "is a route of seventh"},
-		{"unknown app", set(fleet.TypeRoute, "psydge-route", "app", unknown), "has no app that is known"},
-		{"unknown options", set(fleet.TypeRoute, "psydge-route", "tls", unknown), "tls is not known"},
-		{"no issuer", set(fleet.TypeRoute, "psydge-route", "tls", "none"), "cannot be rendered"},
-		{"bad range", set(fleet.TypeRoute, "snapify-route", "adminCidrs", list{"everybody"}), "has no address range in adminCidrs[0]"},
-		{"no Route", removed(fleet.TypeRoute, "psydge-route"), "psydge: has no Route"},
+		{"another app", set(ledger.TypeRoute, "psydge-route", "app", "seventh"), "is a route of seventh"},
+		{"unknown app", set(ledger.TypeRoute, "psydge-route", "app", unknown), "has no app that is known"},
+		{"unknown options", set(ledger.TypeRoute, "psydge-route", "tls", unknown), "tls is not known"},
+		{"no issuer", set(ledger.TypeRoute, "psydge-route", "tls", "none"), "cannot be rendered"},
+		{"bad range", set(ledger.TypeRoute, "snapify-route", "adminCidrs", list{"everybody"}), "has no address range in adminCidrs[0]"},
+		{"no Route", removed(ledger.TypeRoute, "psydge-route"), "psydge: has no Route"},
 		{"no command for the Route", removed(TypeRemoteCommand, "psydge-site"), "psydge: has a site file that no command puts in place"},
 		{"two Routes", func(s *stack) {
-			s.add(fleet.TypeRoute, "second", nil, s.get(fleet.TypeRoute, "psydge-route").props)
+			s.add(ledger.TypeRoute, "second", nil, s.get(ledger.TypeRoute, "psydge-route").props)
 		}, "second Route of psydge"},
 		{"past the Route", resource(TypeRemoteCommand, "sneak", object{"stdin": "evil.com {\n reverse_proxy psydge_backend:8012\n}", "connection": connection()}), "configures a reverse proxy in stdin"},
 		{"another command", resource(TypeRemoteCommand, "other", object{"create": "docker ps", "connection": connection()}), ""},
@@ -420,7 +420,7 @@ var cases = map[string][]struct {
 		{"on failure", container(backend, "restart", "on-failure"), "has the restart policy on-failure"},
 		{"unknown restart", container(backend, "restart", unknown), "no restart policy that is known"},
 		{"on demand", func(s *stack) {
-			s.addService(nil, fleet.Service{Container: "flower", Kind: fleet.Flower})
+			s.addService(nil, ledger.Service{Container: "flower", Kind: ledger.Flower})
 			s.container("flower").props["restart"] = "no"
 		}, ""},
 		{"no health check", container(backend, "healthcheck", nil), "has no health check"},
@@ -457,7 +457,7 @@ var cases = map[string][]struct {
 		{"unknown secret", func(s *stack) { s.container(backend).env("X", secret{unknown}) }, ""},
 		{"command line", container(backend, "command", list{"app", secret{"hunter2"}}), "carries a secret in command"},
 		{"URL on the command line", container(backend, "command", list{"app", "redis://:hunter2@alorig_redis/2"}), "carries a credential in command"},
-		{"label", container(backend, "labels", list{object{"label": fleet.LabelApp, "value": "psydge"}, object{"label": "x", "value": secret{"hunter2"}}}), "carries a secret in labels"},
+		{"label", container(backend, "labels", list{object{"label": ledger.LabelApp, "value": "psydge"}, object{"label": "x", "value": secret{"hunter2"}}}), "carries a secret in labels"},
 		{"health check", container(backend, "healthcheck", object{"tests": list{"CMD-SHELL", "REDIS_PASSWORD=hunter2 redis-cli ping"}}), "carries a credential in healthcheck.tests"},
 		{"health check reading the environment", container(redis, "healthcheck", object{"tests": list{"CMD-SHELL", `REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli ping`}}), ""},
 		{"upload", container(caddy, "uploads", list{object{"content": "password: hunter2"}}), "uploads[0].content"},
@@ -490,13 +490,13 @@ var cases = map[string][]struct {
 
 func TestRules(t *testing.T) {
 	t.Parallel()
-	f := NewFleet(fleet.Alorig())
+	f := NewFleet(ledger.Alorig())
 	for name, list := range cases {
 		rule := ruleNamed(t, name)
 		for _, c := range list {
 			t.Run(name+"/"+c.name, func(t *testing.T) {
 				t.Parallel()
-				s := compliant(t, fleet.Alorig())
+				s := compliant(t, ledger.Alorig())
 				c.change(s)
 				var said []string
 				for _, finding := range Judge(f, s.resources()) {

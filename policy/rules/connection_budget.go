@@ -3,18 +3,18 @@ package rules
 import (
 	"fmt"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 var connectionBudget = Rule{
 	Name:    "connection-budget",
 	Level:   Mandatory,
 	Refuses: "a role without a connection limit or with another than the ledger's, and limits that together, with the reserved connections and what one handover adds, come above the server's 80",
-	Why:     "One app that leaks connections locks all others out. With a limit for each role that cannot happen, and the limits together must fit. A limit has room for the successor of a serving container beside it; only one handover runs at a time, so the largest counts once.",
+	Why:     "One app that leaks connections locks all others out. With a limit for each role that cannot happen, and the limits together must fit. A limit has room for the next version of a serving container beside it; only one handover runs at a time, so the largest counts once.",
 	Seed:    "§10 upgrade triggers: PostgreSQL connections > 80",
 	Unknown: "Refuses: a limit that is not known makes the sum a guess.",
-	Remedy:  "Lower `Connections` of a database in `internal/fleet/alorig.go`, or add PgBouncer and raise the server's.",
-	Resource: func(f *Fleet, r Resource) []fleet.Finding {
+	Remedy:  "Lower `Connections` of a database in `internal/ledger/alorig.go`, or add PgBouncer and raise the server's.",
+	Resource: func(f *Fleet, r Resource) []ledger.Finding {
 		if r.Type != TypeRole {
 			return nil
 		}
@@ -37,7 +37,7 @@ var connectionBudget = Rule{
 		}
 		return p.findings
 	},
-	Stack: func(f *Fleet, rs []Resource) []fleet.Finding {
+	Stack: func(f *Fleet, rs []Resource) []ledger.Finding {
 		total, handover := 0, 0
 		for _, r := range f.Reserved {
 			total += r.Connections
@@ -61,7 +61,7 @@ var connectionBudget = Rule{
 		if total <= f.Server.Connections {
 			return nil
 		}
-		return []fleet.Finding{{
+		return []ledger.Finding{{
 			Subject: "server", Problem: fmt.Sprintf("connections come to %d, with those of a handover", total),
 			Ledger: fmt.Sprintf("the server has %d (seed §10)", f.Server.Connections), Remedy: "Lower the limits or add PgBouncer.",
 		}}

@@ -3,7 +3,7 @@ package rules
 import (
 	"fmt"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // containerName is the physical name of a container; "" when it has none that is known.
@@ -21,7 +21,7 @@ func containerSubject(r Resource) string {
 }
 
 // bookedMemory is what the ledger books for the container.
-func bookedMemory(f *Fleet, r Resource) (fleet.Memory, bool) {
+func bookedMemory(f *Fleet, r Resource) (ledger.Memory, bool) {
 	name := containerName(r)
 	if c, ok := f.ContainerNamed(name); ok {
 		return c.Memory, true
@@ -54,23 +54,23 @@ func owningApp(f *Fleet, r Resource) string {
 	if c, ok := f.ContainerNamed(containerName(r)); ok {
 		return c.App.Name
 	}
-	app, _ := containerLabel(r, fleet.LabelApp)
+	app, _ := containerLabel(r, ledger.LabelApp)
 	return app
 }
 
 // memoryOf sums one memory property of containers.
 type memorySum struct {
 	property string
-	total    fleet.MiB
-	findings []fleet.Finding
+	total    ledger.MiB
+	findings []ledger.Finding
 }
 
 // add counts a container in. One whose memory cannot be read would make every sum a
 // guess, so it is refused.
-func (m *memorySum) add(r Resource) fleet.MiB {
+func (m *memorySum) add(r Resource) ledger.MiB {
 	n, state := readInt(r.Props, m.property)
 	if state != Known || n <= 0 {
-		m.findings = append(m.findings, fleet.Finding{
+		m.findings = append(m.findings, ledger.Finding{
 			Subject: containerSubject(r), URN: r.URN,
 			Problem: "has no " + m.property + describe(state) + ", so the sum is a guess",
 			Ledger:  "every container counts against the server's memory",
@@ -78,20 +78,20 @@ func (m *memorySum) add(r Resource) fleet.MiB {
 		})
 		return 0
 	}
-	m.total += fleet.MiB(n)
-	return fleet.MiB(n)
+	m.total += ledger.MiB(n)
+	return ledger.MiB(n)
 }
 
 // undeclaredServices are the shared services that the stack does not declare: they run
 // on the server all the same.
-func undeclaredServices(f *Fleet, rs []Resource) []fleet.Service {
+func undeclaredServices(f *Fleet, rs []Resource) []ledger.Service {
 	declared := map[string]bool{}
 	for _, r := range rs {
 		if r.Type == TypeContainer {
 			declared[containerName(r)] = true
 		}
 	}
-	var rest []fleet.Service
+	var rest []ledger.Service
 	for _, s := range f.Services {
 		if !declared[s.Container] {
 			rest = append(rest, s)
@@ -108,4 +108,4 @@ func onDemand(f *Fleet, r Resource) bool {
 }
 
 // amount shows memory the way the seed and the way Docker write it.
-func amount(m fleet.MiB) string { return fmt.Sprintf("%d MiB (%s)", int(m), m) }
+func amount(m ledger.MiB) string { return fmt.Sprintf("%d MiB (%s)", int(m), m) }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 var containerHardening = Rule{
@@ -19,7 +19,7 @@ var containerHardening = Rule{
 	Seed:    "§1 Portainer as Docker GUI, §10 inter-app isolation",
 	Unknown: "Refuses: a setting that is not known may open the server.",
 	Remedy:  "Declare the container through `components.Workload`, which drops everything. A shared service may add back: " + strings.Join(serviceCapabilities, ", ") + ".",
-	Resource: func(f *Fleet, r Resource) []fleet.Finding {
+	Resource: func(f *Fleet, r Resource) []ledger.Finding {
 		if r.Type != TypeContainer {
 			return nil
 		}
@@ -31,7 +31,7 @@ var containerHardening = Rule{
 		judgeNamespaces(r, &p)
 		judgeSecurityOptions(r, &p)
 		judgeCapabilities(r, isService, &p)
-		judgeSockets(r, isService && service.Kind == fleet.Portainer, &p)
+		judgeSockets(r, isService && service.Kind == ledger.Portainer, &p)
 		judgeDataVolumes(f, r, &p)
 		if devices, state := readMaps(r.Props, "devices"); len(devices) > 0 || state == Unknown || state == WrongType {
 			p.add("is given devices of the server, or may be", "no container is", "Drop devices.")
@@ -160,7 +160,7 @@ func judgeDataVolumes(f *Fleet, r Resource, p *report) {
 				p.add(at+" is not known at preview", "a shared service alone mounts its data", "Name the volume in plain text.")
 			}
 			for _, s := range f.Services {
-				if name == fleet.Volume(s.Container) && containerName(r) != s.Container {
+				if name == ledger.Volume(s.Container) && containerName(r) != s.Container {
 					p.add("mounts the data of "+s.Container+" by "+at, "a shared service alone mounts its data", "Drop the mount.")
 				}
 			}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 var containerLifecycle = Rule{
@@ -18,7 +18,7 @@ var containerLifecycle = Rule{
 	Seed:    "§10 post-deployment monitoring; field experience with the Docker provider",
 	Unknown: "Refuses: these are plain settings and always known.",
 	Remedy:  "Declare the container through `components.Workload`, which sets all of them.",
-	Resource: func(f *Fleet, r Resource) []fleet.Finding {
+	Resource: func(f *Fleet, r Resource) []ledger.Finding {
 		if r.Type != TypeContainer {
 			return nil
 		}

@@ -3,7 +3,7 @@ package rules
 import (
 	"fmt"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 var containerMemory = Rule{
@@ -13,16 +13,16 @@ var containerMemory = Rule{
 	Why:     "Without a hard limit one leaking worker takes the server down for everybody. Docker gives a container without a swap limit as much swap as memory, which turns the limit into twice itself.",
 	Seed:    "§1 resource budget, §10 upgrade triggers",
 	Unknown: "Refuses: memory decides what fits on the server, so it must be known at preview.",
-	Remedy:  "Declare the container through `components.Workload`. To give a container other amounts, change `Memory` of its entry in `internal/fleet/alorig.go`; the budgets are checked with it.",
-	Resource: func(f *Fleet, r Resource) []fleet.Finding {
+	Remedy:  "Declare the container through `components.Workload`. To give a container other amounts, change `Memory` of its entry in `internal/ledger/alorig.go`; the budgets are checked with it.",
+	Resource: func(f *Fleet, r Resource) []ledger.Finding {
 		if r.Type != TypeContainer {
 			return nil
 		}
 		p := report{subject: containerSubject(r)}
-		read := func(property string) (fleet.MiB, bool) {
+		read := func(property string) (ledger.MiB, bool) {
 			n, state := readInt(r.Props, property)
 			if state == Known && n > 0 {
-				return fleet.MiB(n), true
+				return ledger.MiB(n), true
 			}
 			problem := "has no " + property + describe(state)
 			if state == Known {
@@ -47,7 +47,7 @@ var containerMemory = Rule{
 		if inLedger && hasLimit && hasReservation && (limit != booked.Limit || reservation != booked.Steady) {
 			p.add(fmt.Sprintf("reserves %d MiB with a limit of %d MiB", reservation, limit),
 				fmt.Sprintf("the ledger books %d MiB with a limit of %d MiB", booked.Steady, booked.Limit),
-				"Change the ledger, not the container: internal/fleet/alorig.go.")
+				"Change the ledger, not the container: internal/ledger/alorig.go.")
 		}
 		return p.findings
 	},

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 var containerNameRule = Rule{
@@ -15,8 +15,8 @@ var containerNameRule = Rule{
 	Why:     "Names are how Caddy, the operator and the budget find a container; one that the ledger does not know is counted by nobody. Frontends are static files under Caddy.",
 	Seed:    "§3 standard container set, §12 critical rules 6 and 7",
 	Unknown: "Refuses a name or an app label that is not known. An image that is not known is left to its digest.",
-	Remedy:  "Give the app a container entry in `internal/fleet/alorig.go` and declare it through `components.Workload`. Put a React build under Caddy with a `Static` route.",
-	Resource: func(f *Fleet, r Resource) []fleet.Finding {
+	Remedy:  "Give the app a container entry in `internal/ledger/alorig.go` and declare it through `components.Workload`. Put a React build under Caddy with a `Static` route.",
+	Resource: func(f *Fleet, r Resource) []ledger.Finding {
 		p := report{subject: containerSubject(r)}
 		switch r.Type {
 		case TypeSwarmService:
@@ -27,16 +27,16 @@ var containerNameRule = Rule{
 		}
 		return p.findings
 	},
-	Stack: func(_ *Fleet, rs []Resource) []fleet.Finding {
+	Stack: func(_ *Fleet, rs []Resource) []ledger.Finding {
 		first := map[string]string{}
-		var fs []fleet.Finding
+		var fs []ledger.Finding
 		for _, r := range ofType(rs, TypeContainer) {
 			name := containerName(r)
 			if name == "" {
 				continue
 			}
 			if other, taken := first[name]; taken {
-				fs = append(fs, fleet.Finding{
+				fs = append(fs, ledger.Finding{
 					Subject: name, URN: r.URN,
 					Problem: "is declared twice, as " + other + " and as " + r.Name,
 					Ledger:  "a container name exists once on the server", Remedy: "Drop one of the two.",
@@ -64,7 +64,7 @@ func judgeContainerName(f *Fleet, r Resource, p *report) {
 			"Drop the container and give the app a Static route.")
 		return
 	case !isApp && !isService:
-		says, remedy := "the ledger has no such container", "Add it to its app in internal/fleet/alorig.go, or drop it."
+		says, remedy := "the ledger has no such container", "Add it to its app in internal/ledger/alorig.go, or drop it."
 		if reserved, ok := f.ReservedContainer(name); ok {
 			says, remedy = "the name belongs to "+reserved.Name+", which another project deploys", "Drop it from this program."
 		} else if app, role, ok := strings.Cut(name, "_"); ok {
@@ -75,25 +75,25 @@ func judgeContainerName(f *Fleet, r Resource, p *report) {
 		p.add("is not in the ledger", says, remedy)
 		return
 	}
-	label, state := containerLabel(r, fleet.LabelApp)
+	label, state := containerLabel(r, ledger.LabelApp)
 	switch {
 	case isApp && (state != Known || label != c.App.Name):
-		found := "has no label " + fleet.LabelApp + describe(state)
+		found := "has no label " + ledger.LabelApp + describe(state)
 		if state == Known {
-			found = "carries the label " + fleet.LabelApp + "=" + label
+			found = "carries the label " + ledger.LabelApp + "=" + label
 		}
-		p.add(found, "the container belongs to "+c.App.Name, "Set the label "+fleet.LabelApp+" to "+c.App.Name+".")
+		p.add(found, "the container belongs to "+c.App.Name, "Set the label "+ledger.LabelApp+" to "+c.App.Name+".")
 	case isService && state == Known && label != "":
-		p.add("carries the label "+fleet.LabelApp+"="+label, "it is a shared service and belongs to no app", "Drop the label.")
+		p.add("carries the label "+ledger.LabelApp+"="+label, "it is a shared service and belongs to no app", "Drop the label.")
 	case isService && (state == Unknown || state == WrongType):
-		p.add("has no label "+fleet.LabelApp+describe(state), "it is a shared service and belongs to no app", "Drop the label.")
+		p.add("has no label "+ledger.LabelApp+describe(state), "it is a shared service and belongs to no app", "Drop the label.")
 	}
 	if isApp && image != c.Image && f.images[image] {
 		p.add("runs the image "+image, "the ledger gives it "+c.Image, "Correct the image reference.")
 	}
 }
 
-func roles(a fleet.App) string {
+func roles(a ledger.App) string {
 	names := make([]string, len(a.Containers))
 	for i, c := range a.Containers {
 		names[i] = string(c.Role)

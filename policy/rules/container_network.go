@@ -1,6 +1,6 @@
 package rules
 
-import "github.com/alorig/fleet/internal/fleet"
+import "github.com/alorig/fleet/internal/ledger"
 
 var containerNetwork = Rule{
 	Name:    "container-network",
@@ -10,7 +10,7 @@ var containerNetwork = Rule{
 	Seed:    "§1 shared infrastructure, §3 \"all compose files\", §12 critical rule 2",
 	Unknown: "Refuses: a network that is not known may be any.",
 	Remedy:  "Declare the container through `components.Workload`, which joins `alorig_net` and nothing else.",
-	Resource: func(f *Fleet, r Resource) []fleet.Finding {
+	Resource: func(f *Fleet, r Resource) []ledger.Finding {
 		if r.Type != TypeContainer {
 			return nil
 		}

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 var databaseAllocation = Rule{
@@ -15,8 +15,8 @@ var databaseAllocation = Rule{
 	Why:     "One PostgreSQL serves all apps. Each has its own database, owned by its own role, and nobody else's role may enter it.",
 	Seed:    "§3 shared deployment pattern, §12 critical rule 3",
 	Unknown: "Refuses: an environment entry, a name or an owner that is not known may be another app's.",
-	Remedy:  "Declare databases through `components.Database` and take the URL from `components.Workload`. A new database, role or extension is an entry in `internal/fleet/alorig.go` first.",
-	Resource: func(f *Fleet, r Resource) []fleet.Finding {
+	Remedy:  "Declare databases through `components.Database` and take the URL from `components.Workload`. A new database, role or extension is an entry in `internal/ledger/alorig.go` first.",
+	Resource: func(f *Fleet, r Resource) []ledger.Finding {
 		p := report{subject: r.Name}
 		switch r.Type {
 		case TypeContainer:
@@ -61,7 +61,7 @@ func judgeDatabaseURLs(f *Fleet, r Resource, p *report) {
 	if !own && !unread && len(p.findings) == 0 {
 		p.add("has no URL of its database", "the ledger gives it "+c.Database, "Set DATABASE_URL.")
 	}
-	server, _ := f.Service(fleet.Postgres)
+	server, _ := f.Service(ledger.Postgres)
 	owner, _ := c.App.Database(c.Database)
 	for _, v := range variables {
 		var want string
@@ -82,8 +82,8 @@ func judgeDatabaseURLs(f *Fleet, r Resource, p *report) {
 }
 
 // judgeDatabaseURL reports whether the URL names the container's own database.
-func judgeDatabaseURL(f *Fleet, c fleet.OwnedContainer, e endpoint, p *report) bool {
-	s, _ := f.Service(fleet.Postgres)
+func judgeDatabaseURL(f *Fleet, c ledger.OwnedContainer, e endpoint, p *report) bool {
+	s, _ := f.Service(ledger.Postgres)
 	at := fmt.Sprintf("PostgreSQL is %s:%d", s.Container, s.Port)
 	if e.URL == nil {
 		p.add("has a database URL in "+e.Path+" that cannot be read", at, "Percent-encode the password.")
@@ -124,7 +124,7 @@ func judgeDatabase(f *Fleet, r Resource, p *report) {
 	p.subject = name
 	d, ok := f.DatabaseNamed(name)
 	if !ok {
-		p.add("is not in the ledger", "every database belongs to an app", "Add it to its app in internal/fleet/alorig.go, or drop it.")
+		p.add("is not in the ledger", "every database belongs to an app", "Add it to its app in internal/ledger/alorig.go, or drop it.")
 		return
 	}
 	if owner, state := Read[string](r.Props, "owner"); state != Known || owner != d.Role {
@@ -148,7 +148,7 @@ func judgeRole(f *Fleet, r Resource, p *report) {
 	p.subject = name
 	d, ok := f.RoleNamed(name)
 	if !ok {
-		p.add("is a role that is not in the ledger", "every role owns a database of its app", "Add it to its app in internal/fleet/alorig.go, or drop it.")
+		p.add("is a role that is not in the ledger", "every role owns a database of its app", "Add it to its app in internal/ledger/alorig.go, or drop it.")
 		return
 	}
 	says := "a role of " + d.App.Name + " owns " + d.Name + " and nothing else"
@@ -213,6 +213,6 @@ func judgeExtension(f *Fleet, r Resource, p *report) {
 	}
 	d, ok := f.DatabaseNamed(database)
 	if !ok || !slices.Contains(d.Extensions, name) {
-		p.add("installs "+name+" in "+database, "the ledger does not list it there", "Add it to Extensions of the database in internal/fleet/alorig.go, or drop it.")
+		p.add("installs "+name+" in "+database, "the ledger does not list it there", "Add it to Extensions of the database in internal/ledger/alorig.go, or drop it.")
 	}
 }

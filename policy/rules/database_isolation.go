@@ -1,6 +1,6 @@
 package rules
 
-import "github.com/alorig/fleet/internal/fleet"
+import "github.com/alorig/fleet/internal/ledger"
 
 var databaseIsolation = Rule{
 	Name:    "database-isolation",
@@ -10,7 +10,7 @@ var databaseIsolation = Rule{
 	Seed:    "§10 inter-app isolation, §12 critical rule 3",
 	Unknown: "Refuses: privileges that are not known may be some.",
 	Remedy:  "Declare the database through `components.Database`, which revokes PUBLIC with a grant of no privileges to the role `public`.",
-	Resource: func(_ *Fleet, r Resource) []fleet.Finding {
+	Resource: func(_ *Fleet, r Resource) []ledger.Finding {
 		role, _ := Read[string](r.Props, "role")
 		if r.Type != TypeGrant || !isPublic(role) {
 			return nil
@@ -21,7 +21,7 @@ var databaseIsolation = Rule{
 		}
 		return p.findings
 	},
-	Stack: func(_ *Fleet, rs []Resource) []fleet.Finding {
+	Stack: func(_ *Fleet, rs []Resource) []ledger.Finding {
 		revoked := map[string]bool{}
 		for _, r := range ofType(rs, TypeGrant) {
 			role, _ := Read[string](r.Props, "role")
@@ -32,14 +32,14 @@ var databaseIsolation = Rule{
 				revoked[database] = true
 			}
 		}
-		var fs []fleet.Finding
+		var fs []ledger.Finding
 		for _, r := range ofType(rs, TypeDatabase) {
 			if name, _ := Read[string](r.Props, "name"); name == "" || !revoked[name] {
 				subject := name
 				if subject == "" {
 					subject = "database " + r.Name
 				}
-				fs = append(fs, fleet.Finding{
+				fs = append(fs, ledger.Finding{
 					Subject: subject, URN: r.URN, Problem: "lets every role of the server connect",
 					Ledger: "only its owner may", Remedy: "Revoke PUBLIC with a grant of no privileges to the role public, object type database.",
 				})

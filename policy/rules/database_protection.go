@@ -1,6 +1,6 @@
 package rules
 
-import "github.com/alorig/fleet/internal/fleet"
+import "github.com/alorig/fleet/internal/ledger"
 
 var databaseProtection = Rule{
 	Name:    "database-protection",
@@ -10,7 +10,7 @@ var databaseProtection = Rule{
 	Seed:    "§12 critical rule 3",
 	Unknown: "Does not arise: both are options of the resource, known from the start.",
 	Remedy:  "Declare the database through `components.Database`. To really drop one, take a backup, then `pulumi state unprotect` it, and drop it by hand.",
-	Resource: func(_ *Fleet, r Resource) []fleet.Finding {
+	Resource: func(_ *Fleet, r Resource) []ledger.Finding {
 		if r.Type != TypeDatabase && r.Type != TypeRole {
 			return nil
 		}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 var dnsAllocation = Rule{
@@ -17,8 +17,8 @@ var dnsAllocation = Rule{
 	Why:     "A record is how the public finds an app. One that the ledger does not know takes over a name, or a part of the wildcard, that belongs to somebody else.",
 	Seed:    "§1 DNS, Caddy routes of §4 to §9",
 	Unknown: "Refuses: a name, zone, type or address that is not known may be any.",
-	Remedy:  "Declare records through `components.Domain`, with the whole host name. A new host is an entry in `Hosts` of its app in `internal/fleet/alorig.go` first.",
-	Resource: func(f *Fleet, r Resource) []fleet.Finding {
+	Remedy:  "Declare records through `components.Domain`, with the whole host name. A new host is an entry in `Hosts` of its app in `internal/ledger/alorig.go` first.",
+	Resource: func(f *Fleet, r Resource) []ledger.Finding {
 		if r.Type != TypeRecord {
 			return nil
 		}
@@ -31,7 +31,7 @@ var dnsAllocation = Rule{
 		case !strings.Contains(name, "."):
 			p.add("has a name relative to its zone", "a record is judged by its whole host name", "Write the whole host name.")
 		case !inLedger:
-			p.add("is a host that the ledger gives to no app", "every record answers for a host of the ledger", "Add the host to its app in internal/fleet/alorig.go, or drop the record.")
+			p.add("is a host that the ledger gives to no app", "every record answers for a host of the ledger", "Add the host to its app in internal/ledger/alorig.go, or drop the record.")
 		}
 		if kind, state := Read[string](r.Props, "type"); state != Known || kind != "A" {
 			found := "has no type" + describe(state)
@@ -59,7 +59,7 @@ var dnsAllocation = Rule{
 		}
 		return p.findings
 	},
-	Stack: func(f *Fleet, rs []Resource) []fleet.Finding {
+	Stack: func(f *Fleet, rs []Resource) []ledger.Finding {
 		records := ofType(rs, TypeRecord)
 		if len(records) == 0 {
 			return nil
@@ -83,7 +83,7 @@ var dnsAllocation = Rule{
 				want, state := Read[string](zones, h.Zone)
 				zone, _ := Read[string](r.Props, "zoneId")
 				if state != Known || zone != want {
-					p.add("lies in another zone than "+h.Zone, "the Host component names the zone's id", "Take the zone id from the configuration (alorig:zones).")
+					p.add("lies in another zone than "+h.Zone, "the Server component names the zone's id", "Take the zone id from the configuration (alorig:zones).")
 				}
 			}
 			fs = append(fs, at(r, p.findings)...)
@@ -104,12 +104,12 @@ func isIPv4(s string) bool {
 	return err == nil && address.Is4()
 }
 
-// hostNetwork reads the server's address and zones from the Host component.
-func hostNetwork(rs []Resource) (server string, zones property.Map, fs []fleet.Finding) {
-	p := report{subject: "Host"}
-	hosts := ofType(rs, fleet.TypeHost)
+// hostNetwork reads the server's address and zones from the Server component.
+func hostNetwork(rs []Resource) (server string, zones property.Map, fs []ledger.Finding) {
+	p := report{subject: "Server"}
+	hosts := ofType(rs, ledger.TypeServer)
 	if len(hosts) == 0 {
-		p.add("is not declared", "it names the server's address and zones, which records are held against", "Declare components.Host.")
+		p.add("is not declared", "it names the server's address and zones, which records are held against", "Declare components.Server.")
 		return "", zones, p.findings
 	}
 	server, state := Read[string](hosts[0].Props, "serverAddress")

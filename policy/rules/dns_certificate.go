@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 var dnsCertificate = Rule{
@@ -14,8 +14,8 @@ var dnsCertificate = Rule{
 	Why:     "Cloudflare's free certificate covers the apex and one level: a deeper proxied name shows visitors a certificate error. It refuses another TTL only at apply, in the middle of an update. And a record for schools.alorig.com silently ends *.alorig.com for everything below it.",
 	Seed:    "§1 DNS in Cloudflare (free tier), §6 and §9 Caddy routes; field experience",
 	Unknown: "Refuses: whether a name is proxied decides which certificate it needs.",
-	Remedy:  "Set `Proxied` to false in `internal/fleet/alorig.go`: Caddy then serves its own certificate, by the DNS challenge. Give a host that is cut off a record of its own.",
-	Resource: func(f *Fleet, r Resource) []fleet.Finding {
+	Remedy:  "Set `Proxied` to false in `internal/ledger/alorig.go`: Caddy then serves its own certificate, by the DNS challenge. Give a host that is cut off a record of its own.",
+	Resource: func(f *Fleet, r Resource) []ledger.Finding {
 		if r.Type != TypeRecord {
 			return nil
 		}
@@ -29,7 +29,7 @@ var dnsCertificate = Rule{
 			return nil
 		}
 		name, _ := Read[string](r.Props, "name")
-		if zone := zoneOf(f, name); zone != "" && fleet.CertificateFor(name, zone) == fleet.CertificateOrigin {
+		if zone := zoneOf(f, name); zone != "" && ledger.CertificateFor(name, zone) == ledger.CertificateOrigin {
 			p.add("is proxied and more than one level below "+zone, "the free certificate covers the apex and one level",
 				"Set proxied to false; Caddy then serves its own certificate.")
 		}
@@ -42,7 +42,7 @@ var dnsCertificate = Rule{
 		}
 		return p.findings
 	},
-	Stack: func(f *Fleet, rs []Resource) []fleet.Finding {
+	Stack: func(f *Fleet, rs []Resource) []ledger.Finding {
 		present := map[string]bool{}
 		for _, r := range rs {
 			if r.Type == TypeRecord {
@@ -50,13 +50,13 @@ var dnsCertificate = Rule{
 				present[name] = true
 			}
 		}
-		var fs []fleet.Finding
-		for _, r := range ofType(rs, fleet.TypeApp) {
+		var fs []ledger.Finding
+		for _, r := range ofType(rs, ledger.TypeApp) {
 			name, _ := Read[string](r.Props, "app")
 			app, _ := f.appNamed(name)
 			for _, h := range app.Hosts {
 				if problem := unanswered(present, h.Name); problem != "" {
-					fs = append(fs, fleet.Finding{
+					fs = append(fs, ledger.Finding{
 						Subject: h.Name, URN: r.URN, Problem: problem,
 						Ledger: "the host belongs to " + app.Name, Remedy: "Declare a record of its own through components.Domain.",
 					})
@@ -94,7 +94,7 @@ func unanswered(present map[string]bool, host string) string {
 	}
 	wildcard := ""
 	for _, pattern := range related {
-		if fleet.Covers(pattern, host, related) {
+		if ledger.Covers(pattern, host, related) {
 			return ""
 		}
 		if parent, ok := strings.CutPrefix(pattern, "*."); ok && wildcard == "" && strings.HasSuffix(host, "."+parent) {

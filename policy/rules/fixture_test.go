@@ -10,7 +10,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
 	"github.com/alorig/fleet/internal/caddysite"
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 type (
@@ -132,7 +132,7 @@ const (
 )
 
 // compliant is a server on which everything up to the last app is as the ledger says.
-func compliant(t testing.TB, l fleet.Ledger) *stack {
+func compliant(t testing.TB, l ledger.Ledger) *stack {
 	s := &stack{t: t}
 	plain, err := l.Plain()
 	if err != nil {
@@ -146,7 +146,7 @@ func compliant(t testing.TB, l fleet.Ledger) *stack {
 	if len(l.Apps) > 0 {
 		rollout = l.Apps[len(l.Apps)-1].Name
 	}
-	host := s.add(fleet.TypeHost, "server", nil, object{
+	host := s.add(ledger.TypeServer, "server", nil, object{
 		"ledger": plain, "rollout": rollout, "serverAddress": serverAddress, "zones": zones,
 	})
 	s.add("pulumi:providers:docker", "docker", nil, object{
@@ -165,7 +165,7 @@ func compliant(t testing.TB, l fleet.Ledger) *stack {
 	return s
 }
 
-func containerProps(l string, name, image string, m fleet.Memory) object {
+func containerProps(l string, name, image string, m ledger.Memory) object {
 	return object{
 		"name": name, "image": image + digest, "networksAdvanced": list{object{"name": l}}, "networkMode": "bridge",
 		"memory": int(m.Limit), "memoryReservation": int(m.Steady), "memorySwap": int(m.Limit),
@@ -178,22 +178,22 @@ func containerProps(l string, name, image string, m fleet.Memory) object {
 	}
 }
 
-func (s *stack) addService(host *declared, svc fleet.Service) {
+func (s *stack) addService(host *declared, svc ledger.Service) {
 	props := containerProps("alorig_net", svc.Container, string(svc.Kind), svc.Memory)
 	switch svc.Kind {
-	case fleet.Caddy:
+	case ledger.Caddy:
 		props["ports"] = list{object{"internal": 80, "external": 80}, object{"internal": 443, "external": 443, "protocol": "udp"}}
 		props["capabilities"] = object{"drops": list{"ALL"}, "adds": list{"NET_BIND_SERVICE"}}
-	case fleet.Portainer:
+	case ledger.Portainer:
 		props["volumes"] = list{object{"hostPath": "/var/run/docker.sock", "containerPath": "/var/run/docker.sock"}}
-	case fleet.Postgres, fleet.Redis, fleet.Flower:
+	case ledger.Postgres, ledger.Redis, ledger.Flower:
 		props["envs"] = list{secret{"POSTGRES_PASSWORD=admin pw"}}
 	}
 	s.add(TypeContainer, svc.Container, host, props)
 }
 
-func (s *stack) addApp(host *declared, a fleet.App, zones object) {
-	app := s.add(fleet.TypeApp, a.Name, host, object{"app": a.Name})
+func (s *stack) addApp(host *declared, a ledger.App, zones object) {
+	app := s.add(ledger.TypeApp, a.Name, host, object{"app": a.Name})
 	roles := map[string]string{}
 	for _, d := range a.Databases {
 		roles[d.Name] = d.Role
@@ -205,16 +205,16 @@ func (s *stack) addApp(host *declared, a fleet.App, zones object) {
 		}
 	}
 	for _, c := range a.Containers {
-		name := fleet.ContainerName(a.Name, c.Role)
+		name := ledger.ContainerName(a.Name, c.Role)
 		props := containerProps("alorig_net", name, "registry.example.com/alorig/"+c.Image, c.Memory)
-		props["labels"] = list{object{"label": fleet.LabelApp, "value": a.Name}}
+		props["labels"] = list{object{"label": ledger.LabelApp, "value": a.Name}}
 		envs := list{
 			secret{fmt.Sprintf("DATABASE_URL=postgres://%s:db%%40pw@alorig_postgres:5432/%s", roles[c.Database], c.Database)},
 			secret{fmt.Sprintf("REDIS_URL=redis://%s:redis%%40pw@alorig_redis:6379/%d", a.Name, a.RedisDB)},
 			secret{"SECRET_KEY=x9f8e7d6"},
 			"LANG=C.UTF-8",
 		}
-		for _, key := range fleet.KeyPrefixVariables {
+		for _, key := range ledger.KeyPrefixVariables {
 			envs = append(envs, key+"="+a.KeyPrefix)
 		}
 		if c.Port != 0 {
@@ -234,14 +234,14 @@ func (s *stack) addApp(host *declared, a fleet.App, zones object) {
 		})
 	}
 	site := renderSite(s.t, a)
-	route := s.add(fleet.TypeRoute, a.Name+"-route", app, object{"app": a.Name, "tls": "cloudflare", "adminCidrs": list{admins}, "site": site})
+	route := s.add(ledger.TypeRoute, a.Name+"-route", app, object{"app": a.Name, "tls": "cloudflare", "adminCidrs": list{admins}, "site": site})
 	s.add(TypeRemoteCommand, a.Name+"-site", route, object{"create": "put-site", "stdin": site, "connection": connection()})
-	keyspace := s.add(fleet.TypeKeyspace, a.Name+"-keyspace", app, object{"app": a.Name})
-	s.add(TypeRemoteCommand, a.Name+"-redis-user", keyspace, object{
+	redisUser := s.add(ledger.TypeRedisUser, a.Name+"-redis", app, object{"app": a.Name})
+	s.add(TypeRemoteCommand, a.Name+"-redis-user", redisUser, object{
 		"create": "redis-cli", "logging": "none", "connection": connection(),
 		"stdin": secret{"admin pw\nACL SETUSER " + a.Name + " reset on #4e1f " + strings.Join(a.RedisACL(), " ") + "\n"},
 	})
-	gate := s.add(fleet.TypeGate, a.Name+"-gate", app, object{"app": a.Name})
+	gate := s.add(ledger.TypeGate, a.Name+"-gate", app, object{"app": a.Name})
 	s.add(TypeRemoteCommand, a.Name+"-healthy", gate, object{"create": "docker inspect", "connection": connection()})
 }
 
@@ -249,7 +249,7 @@ func connection() object {
 	return object{"host": serverAddress, "hostKey": "ssh-ed25519 AAAA", "privateKey": secret{"private key"}}
 }
 
-func renderSite(t testing.TB, a fleet.App) string {
+func renderSite(t testing.TB, a ledger.App) string {
 	text, err := caddysite.Render(a, adminOptions())
 	if err != nil {
 		t.Fatal(err)
@@ -269,8 +269,8 @@ func ruleNamed(t testing.TB, name string) Rule {
 }
 
 // manyApps is a ledger of n apps on a server that holds them.
-func manyApps(n int) fleet.Ledger {
-	l := fleet.Alorig()
+func manyApps(n int) ledger.Ledger {
+	l := ledger.Alorig()
 	template := l.Apps[0]
 	l.Apps = nil
 	l.Server.Memory, l.Server.UpgradeTrigger, l.Server.Connections = 1<<30, 1<<30, 1<<20
@@ -278,9 +278,9 @@ func manyApps(n int) fleet.Ledger {
 		a := template
 		a.Name = fmt.Sprintf("app%d", i)
 		a.KeyPrefix, a.RedisDB = a.Name+":", 2+i
-		a.Databases = []fleet.Database{{Name: a.Name + "_db", Role: a.Name, Connections: 13}}
+		a.Databases = []ledger.Database{{Name: a.Name + "_db", Role: a.Name, Connections: 13}}
 		a.Containers = slices.Clone(a.Containers)
-		ports := map[fleet.Role]int{}
+		ports := map[ledger.Role]int{}
 		for j := range a.Containers {
 			c := &a.Containers[j]
 			c.Database = a.Name + "_db"

@@ -1,6 +1,6 @@
 package rules
 
-import "github.com/alorig/fleet/internal/fleet"
+import "github.com/alorig/fleet/internal/ledger"
 
 var fleetMemoryBudget = Rule{
 	Name:    "fleet-memory-budget",
@@ -10,7 +10,7 @@ var fleetMemoryBudget = Rule{
 	Seed:    "§10 upgrade triggers, §12 critical rule 8",
 	Unknown: "Refuses: a reservation that is not known makes the sum a guess.",
 	Remedy:  "Stop the rollout where it is: upgrade the server to KVM 8, or split the heaviest app. `alorig ledger` shows the steady state after each app.",
-	Stack: func(f *Fleet, rs []Resource) []fleet.Finding {
+	Stack: func(f *Fleet, rs []Resource) []ledger.Finding {
 		steady := memorySum{property: "memoryReservation"}
 		for _, r := range f.Reserved {
 			steady.total += r.Memory.Steady
@@ -26,7 +26,7 @@ var fleetMemoryBudget = Rule{
 			}
 		}
 		if steady.total > f.Server.UpgradeTrigger {
-			steady.findings = append(steady.findings, fleet.Finding{
+			steady.findings = append(steady.findings, ledger.Finding{
 				Subject: "server",
 				Problem: "steady state comes to " + amount(steady.total),
 				Ledger:  "the upgrade trigger is " + amount(f.Server.UpgradeTrigger),

@@ -1,18 +1,18 @@
 package rules
 
-import "github.com/alorig/fleet/internal/fleet"
+import "github.com/alorig/fleet/internal/ledger"
 
 var hostMemoryCeiling = Rule{
 	Name:    "host-memory-ceiling",
 	Level:   Mandatory,
 	Refuses: "hard limits that together exceed the server's memory",
-	Why:     "When every container reaches its own limit at once, the server must still hold them, or the kernel kills one of its own choice. One transient counts on top: the largest of what runs on demand and of the successor that stands beside a serving container while it is replaced.",
+	Why:     "When every container reaches its own limit at once, the server must still hold them, or the kernel kills one of its own choice. One transient counts on top: the largest of what runs on demand and of the next version that stands beside a serving container while it is replaced.",
 	Seed:    "§1 VPS with 16 GB, §10 OOM kills",
 	Unknown: "Refuses: a limit that is not known makes the sum a guess.",
 	Remedy:  "Lower `Memory.Limit` of the containers with the widest gap between limit and steady state.",
-	Stack: func(f *Fleet, rs []Resource) []fleet.Finding {
+	Stack: func(f *Fleet, rs []Resource) []ledger.Finding {
 		limits := memorySum{property: "memory"}
-		var transient fleet.MiB
+		var transient ledger.MiB
 		for _, r := range f.Reserved {
 			limits.total += r.Memory.Limit
 		}
@@ -39,7 +39,7 @@ var hostMemoryCeiling = Rule{
 			}
 		}
 		if peak := limits.total + transient; peak > f.Server.Memory {
-			limits.findings = append(limits.findings, fleet.Finding{
+			limits.findings = append(limits.findings, ledger.Finding{
 				Subject: "server",
 				Problem: "all hard limits come to " + amount(limits.total) + ", and " + amount(transient) + " more while something runs on demand or is replaced",
 				Ledger:  "the server has " + amount(f.Server.Memory),

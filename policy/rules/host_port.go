@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 var hostPort = Rule{
@@ -15,7 +15,7 @@ var hostPort = Rule{
 	Seed:    "§1 shared infrastructure, §12 critical rule 5",
 	Unknown: "Refuses: a port that is not known may be any.",
 	Remedy:  "Drop the port. Caddy reaches an app by container name over `alorig_net`; the operator reaches a shared service by an SSH forward.",
-	Resource: func(f *Fleet, r Resource) []fleet.Finding {
+	Resource: func(f *Fleet, r Resource) []ledger.Finding {
 		if r.Type != TypeContainer {
 			return nil
 		}

@@ -4,7 +4,7 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 var imagePinned = Rule{
@@ -15,7 +15,7 @@ var imagePinned = Rule{
 	Seed:    "§4 to §9 container tables; field experience with the Docker provider",
 	Unknown: "Says nothing: a reference that is not known yet comes from a RemoteImage, which is judged itself.",
 	Remedy:  "Set the image to `name@sha256:…` in the stack's configuration; `docker buildx imagetools inspect name:tag` shows the digest.",
-	Resource: func(_ *Fleet, r Resource) []fleet.Finding {
+	Resource: func(_ *Fleet, r Resource) []ledger.Finding {
 		property, p := "image", report{subject: containerSubject(r)}
 		switch r.Type {
 		case TypeContainer:

@@ -7,22 +7,22 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 var ledgerDeclared = Rule{
 	Name:    "ledger-declared",
 	Level:   Mandatory,
-	Refuses: "a stack without exactly one Host component, a Host whose declared ledger is not the one this pack was built with, and a rollout that names no app",
+	Refuses: "a stack without exactly one Server component, a Server whose declared ledger is not the one this pack was built with, and a rollout that names no app",
 	Why:     "The program and the pack each carry the ledger. If they differ, one of the two was built from another version, and every other verdict is about a fleet that does not exist.",
 	Seed:    "§11 acceptance criteria: assignments verified",
 	Unknown: "Refuses: the ledger is plain data and always known.",
 	Remedy:  "Build the program and the policy pack from the same commit.",
-	Resource: func(f *Fleet, r Resource) []fleet.Finding {
-		if r.Type != fleet.TypeHost {
+	Resource: func(f *Fleet, r Resource) []ledger.Finding {
+		if r.Type != ledger.TypeServer {
 			return nil
 		}
-		p := report{subject: "Host"}
+		p := report{subject: "Server"}
 		const says = "the program declares the ledger that this pack was built with"
 		const remedy = "Build the program and the pack from the same commit."
 		plain, err := plainLedger(r)
@@ -30,7 +30,7 @@ var ledgerDeclared = Rule{
 			p.add(err.Error(), says, remedy)
 		} else if paths := differences(nil, "ledger", plain, f.plain); len(paths) > 0 {
 			problem := "declares another ledger: " + few(paths)
-			if _, err := fleet.FromPlain(plain); err != nil {
+			if _, err := ledger.FromPlain(plain); err != nil {
 				problem = "declares a ledger that cannot be decoded: " + few(paths)
 			}
 			p.add(problem, says, remedy)
@@ -43,13 +43,13 @@ var ledgerDeclared = Rule{
 		}
 		return p.findings
 	},
-	Stack: func(_ *Fleet, rs []Resource) []fleet.Finding {
-		hosts := ofType(rs, fleet.TypeHost)
+	Stack: func(_ *Fleet, rs []Resource) []ledger.Finding {
+		hosts := ofType(rs, ledger.TypeServer)
 		if len(hosts) == 1 {
 			return nil
 		}
 		p := report{subject: "stack"}
-		p.add(fmt.Sprintf("declares %d Host components", len(hosts)), "one stack is one server and declares its ledger once", "Declare exactly one components.Host.")
+		p.add(fmt.Sprintf("declares %d Server component", len(hosts)), "one stack is one server and declares its ledger once", "Declare exactly one components.Server.")
 		return p.findings
 	},
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/policyx"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // PackName is the policy pack's name, as the engine shows it.
@@ -22,12 +22,12 @@ var PackVersion = semver.MustParse("1.0.0")
 //
 // Each rule appears under one name, as a resource policy and, where it looks at the
 // stack, as a stack policy too.
-func Pack(l fleet.Ledger) func(*pulumi.Context) (policyx.PolicyPack, error) {
+func Pack(l ledger.Ledger) func(*pulumi.Context) (policyx.PolicyPack, error) {
 	return func(*pulumi.Context) (policyx.PolicyPack, error) {
 		f, gates := NewFleet(l), &gateCache{}
 		var policies []policyx.Policy
 		for _, rule := range All() {
-			// Every rule is a resource policy: the early gate on Host is one.
+			// Every rule is a resource policy: the early gate on Server is one.
 			policies = append(policies, policyx.NewResourceValidationPolicy(rule.Name, policyx.ResourceValidationPolicyArgs{
 				Description:      rule.description(),
 				EnforcementLevel: rule.Level.engine(),
@@ -57,13 +57,13 @@ func Pack(l fleet.Ledger) func(*pulumi.Context) (policyx.PolicyPack, error) {
 	}
 }
 
-func show(m policyx.PolicyManager, fs []fleet.Finding) {
-	for _, f := range fleet.SortFindings(fs) {
+func show(m policyx.PolicyManager, fs []ledger.Finding) {
+	for _, f := range ledger.SortFindings(fs) {
 		m.ReportViolation(f.String(), f.URN)
 	}
 }
 
-// gateCache keeps the early gate of the last Host component: the engine shows the
+// gateCache keeps the early gate of the last Server component: the engine shows the
 // component to each rule anew.
 type gateCache struct {
 	mu    sync.Mutex
@@ -72,7 +72,7 @@ type gateCache struct {
 }
 
 func (c *gateCache) of(r Resource) earlyGate {
-	if r.Type != fleet.TypeHost {
+	if r.Type != ledger.TypeServer {
 		return nil
 	}
 	c.mu.Lock()

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 var portAllocation = Rule{
@@ -18,14 +18,14 @@ var portAllocation = Rule{
 	Seed:    "§3 port assignment map, §12 critical rule 5",
 	Unknown: "Refuses: an environment entry or a command that is not known may set a port.",
 	Remedy:  "Let the container take its port from `PORT`, which `components.Workload` sets from the ledger. `alorig ledger` shows the ports that are free.",
-	Resource: func(f *Fleet, r Resource) []fleet.Finding {
+	Resource: func(f *Fleet, r Resource) []ledger.Finding {
 		if r.Type != TypeContainer {
 			return nil
 		}
 		p := report{subject: containerSubject(r)}
 		name := containerName(r)
 		var own []int
-		says, remedy := "the ledger gives it no port", "Drop the port, or give the container one in internal/fleet/alorig.go."
+		says, remedy := "the ledger gives it no port", "Drop the port, or give the container one in internal/ledger/alorig.go."
 		c, isApp := f.ContainerNamed(name)
 		if s, ok := f.ServiceNamed(name); ok {
 			own = append([]int{s.Port}, s.HostPorts...)
@@ -54,9 +54,9 @@ var portAllocation = Rule{
 		}
 		return p.findings
 	},
-	Stack: func(_ *Fleet, rs []Resource) []fleet.Finding {
+	Stack: func(_ *Fleet, rs []Resource) []ledger.Finding {
 		first := map[int]string{}
-		var fs []fleet.Finding
+		var fs []ledger.Finding
 		for _, r := range ofType(rs, TypeContainer) {
 			ports, _ := listens(r, environment(r))
 			for _, l := range ports {
@@ -69,7 +69,7 @@ var portAllocation = Rule{
 					first[l.port] = subject
 					continue
 				}
-				fs = append(fs, fleet.Finding{
+				fs = append(fs, ledger.Finding{
 					Subject: subject, URN: r.URN,
 					Problem: fmt.Sprintf("listens on port %d, as %s does", l.port, other),
 					Ledger:  "a port is allocated once", Remedy: "Give each its own port of the ledger.",

@@ -7,7 +7,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // State is the answer to "what stands there?". Reading a property has four answers;
@@ -147,7 +147,7 @@ func unreadable(property string, s State) string {
 	return ""
 }
 
-// plainLedger returns the ledger that the Host component declares, as plain values.
+// plainLedger returns the ledger that the Server component declares, as plain values.
 func plainLedger(host Resource) (map[string]any, error) {
 	m, state := Read[property.Map](host.Props, "ledger")
 	if state != Known {
@@ -160,13 +160,13 @@ func plainLedger(host Resource) (map[string]any, error) {
 	return plain.(map[string]any), nil
 }
 
-// declaredLedger reads the ledger that the Host component declares.
-func declaredLedger(host Resource) (fleet.Ledger, error) {
+// declaredLedger reads the ledger that the Server component declares.
+func declaredLedger(host Resource) (ledger.Ledger, error) {
 	plain, err := plainLedger(host)
 	if err != nil {
-		return fleet.Ledger{}, err
+		return ledger.Ledger{}, err
 	}
-	return fleet.FromPlain(plain)
+	return ledger.FromPlain(plain)
 }
 
 // plainValue turns a property into the plain values of JSON. Its error names the path.

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 var redisAllocation = Rule{
@@ -18,8 +18,8 @@ var redisAllocation = Rule{
 	Why:     "Redis is shared. Two apps on one DB number read each other's queues, and a DB number alone isolates nothing in publish and subscribe; only the prefix does.",
 	Seed:    "§3 Redis DB assignment map, §12 critical rule 4",
 	Unknown: "Refuses: an environment entry that is not known may hold a Redis URL, and the permissions of a Redis user must be known.",
-	Remedy:  "Take the URL and the four prefix variables from `components.Workload`, which builds them from the ledger, and the user from `components.Keyspace`.",
-	Resource: func(f *Fleet, r Resource) []fleet.Finding {
+	Remedy:  "Take the URL and the four prefix variables from `components.Workload`, which builds them from the ledger, and the user from `components.RedisUser`.",
+	Resource: func(f *Fleet, r Resource) []ledger.Finding {
 		if strings.HasPrefix(r.Type, "command:") {
 			return judgeRedisUsers(f, r)
 		}
@@ -39,7 +39,7 @@ var redisAllocation = Rule{
 			switch {
 			case isApp:
 				judgeRedisURL(f, c.App, e, &p)
-			case isService && s.Kind == fleet.Flower:
+			case isService && s.Kind == ledger.Flower:
 				judgeRedisHost(f, e, &p) // it watches the queue of whichever app the operator looks at
 			default:
 				p.add("holds a Redis URL in "+e.Path, "the ledger gives it no Redis DB", "Drop the URL.")
@@ -50,21 +50,21 @@ var redisAllocation = Rule{
 		}
 		judgeRedisParts(f, c.App, variables, &p)
 		unread := slices.ContainsFunc(variables, func(v variable) bool { return v.State != Known })
-		django := c.Role != fleet.Payload
+		django := c.Role != ledger.Payload
 		if django && len(urls) == 0 && !unread {
 			p.add("has no Redis URL", fmt.Sprintf("%s has Redis DB %d", c.App.Name, c.App.RedisDB), "Set REDIS_URL.")
 		}
 		judgePrefixes(c.App, variables, !unread && (django || len(urls) > 0), &p)
 		return p.findings
 	},
-	Stack: func(_ *Fleet, rs []Resource) []fleet.Finding {
-		users := carriedOut(rs, fleet.TypeKeyspace)
-		var fs []fleet.Finding
-		for _, r := range ofType(rs, fleet.TypeApp) {
+	Stack: func(_ *Fleet, rs []Resource) []ledger.Finding {
+		users := carriedOut(rs, ledger.TypeRedisUser)
+		var fs []ledger.Finding
+		for _, r := range ofType(rs, ledger.TypeApp) {
 			if app, _ := Read[string](r.Props, "app"); app != "" && !users[app] {
-				fs = append(fs, fleet.Finding{
+				fs = append(fs, ledger.Finding{
 					Subject: app, URN: r.URN, Problem: "has no Redis user",
-					Ledger: "every app has a user of its own, who may touch its keys only", Remedy: "Declare components.Keyspace for it.",
+					Ledger: "every app has a user of its own, who may touch its keys only", Remedy: "Declare components.RedisUser for it.",
 				})
 			}
 		}
@@ -77,10 +77,10 @@ var setUser = regexp.MustCompile(`(?im)\bacl\s+setuser\s+(\S+)[ \t]*(.*)$`)
 // judgeRedisUsers holds the permissions that a command gives Redis users against the
 // ledger's. What a user may do decides more than any URL: publish and subscribe ignore
 // the DB number, and a key prefix is only a habit of the client.
-func judgeRedisUsers(f *Fleet, r Resource) []fleet.Finding {
+func judgeRedisUsers(f *Fleet, r Resource) []ledger.Finding {
 	p := report{subject: "command " + r.Name}
-	if _, state := Read[string](r.Props, "stdin"); typeOfURN(r.Parent) == fleet.TypeKeyspace && state != Known {
-		p.add("has no stdin"+describe(state), "the permissions of a Redis user come from the ledger", "Let components.Keyspace set them.")
+	if _, state := Read[string](r.Props, "stdin"); typeOfURN(r.Parent) == ledger.TypeRedisUser && state != Known {
+		p.add("has no stdin"+describe(state), "the permissions of a Redis user come from the ledger", "Let components.RedisUser set them.")
 	}
 	for _, key := range []string{"create", "update", "delete", "stdin"} {
 		text, _ := Read[string](r.Props, key)
@@ -100,7 +100,7 @@ func judgeRedisUsers(f *Fleet, r Resource) []fleet.Finding {
 			})
 			if len(words) == 0 || words[0] != "reset" || !slices.Equal(granted, app.RedisACL()) {
 				p.add("gives the Redis user "+app.Name+" in "+key+" other permissions than its own",
-					"it has "+strings.Join(app.RedisACL(), " ")+", after a reset", "Let components.Keyspace set them.")
+					"it has "+strings.Join(app.RedisACL(), " ")+", after a reset", "Let components.RedisUser set them.")
 			}
 		}
 	}
@@ -108,7 +108,7 @@ func judgeRedisUsers(f *Fleet, r Resource) []fleet.Finding {
 }
 
 func judgeRedisHost(f *Fleet, e endpoint, p *report) bool {
-	s, _ := f.Service(fleet.Redis)
+	s, _ := f.Service(ledger.Redis)
 	says := fmt.Sprintf("Redis is %s:%d", s.Container, s.Port)
 	if e.URL == nil {
 		p.add("has a Redis URL in "+e.Path+" that cannot be read", says, "Percent-encode the password.")
@@ -121,12 +121,12 @@ func judgeRedisHost(f *Fleet, e endpoint, p *report) bool {
 }
 
 // atService reports whether the URL points at the shared service.
-func atService(u *url.URL, s fleet.Service) bool {
+func atService(u *url.URL, s ledger.Service) bool {
 	port := u.Port()
 	return u.Hostname() == s.Container && (port == "" || port == strconv.Itoa(s.Port))
 }
 
-func judgeRedisURL(f *Fleet, a fleet.App, e endpoint, p *report) {
+func judgeRedisURL(f *Fleet, a ledger.App, e endpoint, p *report) {
 	if !judgeRedisHost(f, e, p) {
 		return
 	}
@@ -147,8 +147,8 @@ func judgeRedisURL(f *Fleet, a fleet.App, e endpoint, p *report) {
 }
 
 // judgeRedisParts looks at settings that name a host or a DB number without a URL.
-func judgeRedisParts(f *Fleet, a fleet.App, variables []variable, p *report) {
-	s, _ := f.Service(fleet.Redis)
+func judgeRedisParts(f *Fleet, a ledger.App, variables []variable, p *report) {
+	s, _ := f.Service(ledger.Redis)
 	for _, v := range variables {
 		switch {
 		case strings.HasSuffix(v.Key, "REDIS_DB") && v.Value != strconv.Itoa(a.RedisDB):
@@ -159,8 +159,8 @@ func judgeRedisParts(f *Fleet, a fleet.App, variables []variable, p *report) {
 	}
 }
 
-func judgePrefixes(a fleet.App, variables []variable, needed bool, p *report) {
-	for _, key := range fleet.KeyPrefixVariables {
+func judgePrefixes(a ledger.App, variables []variable, needed bool, p *report) {
+	for _, key := range ledger.KeyPrefixVariables {
 		found := false
 		for _, v := range variables {
 			if v.Key != key {

@@ -26,7 +26,7 @@ with the same rules, without the engine.
 A finding reads: *what: what is wrong, with the value found; what the ledger says. What
 to do.* It names the path of a secret, never its value.
 
-Every rule judges twice. When the Host component is registered, before anything else is
+Every rule judges twice. When the Server component is registered, before anything else is
 created, the ledger that the program declares is checked as a whole. Then the rule looks
 at each resource, or at the whole stack, whoever declared it: a container written past
 the components counts too. Rules marked "stack" see sums, duplicates and what is

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 var rolloutOrder = Rule{
@@ -16,9 +16,9 @@ var rolloutOrder = Rule{
 	Seed:    "§2 deployment order, §12 critical rule 1",
 	Unknown: "Refuses: how far the rollout has come must be known.",
 	Remedy:  "Set `alorig:rollout` to the app that the server has come to. Move it by one app, and only after the one before has been stable for 24 hours.",
-	Stack: func(f *Fleet, rs []Resource) []fleet.Finding {
+	Stack: func(f *Fleet, rs []Resource) []ledger.Finding {
 		p := report{subject: "rollout"}
-		hosts := ofType(rs, fleet.TypeHost)
+		hosts := ofType(rs, ledger.TypeServer)
 		if len(hosts) == 0 {
 			return nil // the rule ledger-declared refuses the stack
 		}
@@ -35,11 +35,11 @@ var rolloutOrder = Rule{
 		}
 		components, containers := map[string]bool{}, map[string]bool{}
 		databases, roles := map[string]bool{}, map[string]bool{}
-		gated := carriedOut(rs, fleet.TypeGate)
+		gated := carriedOut(rs, ledger.TypeGate)
 		declared := map[string]bool{}
 		for _, r := range rs {
 			switch r.Type {
-			case fleet.TypeApp:
+			case ledger.TypeApp:
 				app, state := Read[string](r.Props, "app")
 				if state != Known {
 					p.subject = "App " + r.Name
@@ -64,7 +64,7 @@ var rolloutOrder = Rule{
 			if known && place > last {
 				p.add("is declared", reached(rollout), "Wait, or set alorig:rollout to "+name+" once every earlier app is stable.")
 			} else if !known && components[name] && name != "" {
-				p.add("is declared as an app", "the ledger has no such app", "Add it to internal/fleet/alorig.go.")
+				p.add("is declared as an app", "the ledger has no such app", "Add it to internal/ledger/alorig.go.")
 			}
 		}
 		for _, app := range f.Apps[:last+1] {
@@ -75,7 +75,7 @@ var rolloutOrder = Rule{
 			}
 			var missing []string
 			for _, c := range app.Containers {
-				if name := fleet.ContainerName(app.Name, c.Role); !containers[name] {
+				if name := ledger.ContainerName(app.Name, c.Role); !containers[name] {
 					missing = append(missing, name)
 				}
 			}

@@ -8,7 +8,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
 	"github.com/alorig/fleet/internal/caddysite"
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 var routeAllocation = Rule{
@@ -18,16 +18,16 @@ var routeAllocation = Rule{
 	Why:     "Whoever writes a site file decides which container answers for a host. Only the ledger may, so the text that reaches the server is compared with the ledger's own rendering.",
 	Seed:    "Caddy routes of §4 to §9, §11 acceptance criteria: no domain conflicts",
 	Unknown: "Refuses: a site file that is not known at preview cannot be compared.",
-	Remedy:  "Change `Routes` of the app in `internal/fleet/alorig.go`; `components.Route` renders the file from it.",
-	Resource: func(f *Fleet, r Resource) []fleet.Finding {
+	Remedy:  "Change `Routes` of the app in `internal/ledger/alorig.go`; `components.Route` renders the file from it.",
+	Resource: func(f *Fleet, r Resource) []ledger.Finding {
 		p := report{}
 		switch {
-		case r.Type == fleet.TypeRoute:
+		case r.Type == ledger.TypeRoute:
 			p.subject = "Route " + r.Name
 			if rendered, ok := renderedSite(f, r, &p); ok {
 				compareSite(rendered, r.Props.Get("site"), "site", &p)
 			}
-		case strings.HasPrefix(r.Type, "command:") && typeOfURN(r.Parent) == fleet.TypeRoute:
+		case strings.HasPrefix(r.Type, "command:") && typeOfURN(r.Parent) == ledger.TypeRoute:
 			// The stack rule compares the text; what it sees, the provider may leave unknown.
 			p.subject = "command " + r.Name
 			if _, state := Read[string](r.Props, "stdin"); state != Known {
@@ -43,11 +43,11 @@ var routeAllocation = Rule{
 		}
 		return p.findings
 	},
-	Stack: func(f *Fleet, rs []Resource) []fleet.Finding {
-		var fs []fleet.Finding
+	Stack: func(f *Fleet, rs []Resource) []ledger.Finding {
+		var fs []ledger.Finding
 		rendered := map[string]string{} // by the URN of the Route
-		routed, placed := map[string]bool{}, carriedOut(rs, fleet.TypeRoute)
-		for _, r := range ofType(rs, fleet.TypeRoute) {
+		routed, placed := map[string]bool{}, carriedOut(rs, ledger.TypeRoute)
+		for _, r := range ofType(rs, ledger.TypeRoute) {
 			p := report{subject: "Route " + r.Name}
 			if text, ok := renderedSite(f, r, &p); ok {
 				rendered[r.URN] = text
@@ -60,7 +60,7 @@ var routeAllocation = Rule{
 			routed[app] = true
 			fs = append(fs, at(r, p.findings)...)
 		}
-		for _, r := range ofType(rs, fleet.TypeApp) {
+		for _, r := range ofType(rs, ledger.TypeApp) {
 			app, _ := Read[string](r.Props, "app")
 			p := report{subject: app}
 			switch {

@@ -14,7 +14,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // Level is how a rule is enforced. The zero value is no level: a test refuses it.
@@ -27,8 +27,8 @@ const (
 )
 
 // Rule is one rule of the pack. At least one of Resource and Stack is set. Besides,
-// every rule reports what [fleet.Ledger.Check] finds under its name in the ledger that
-// the Host component declares: the early gate.
+// every rule reports what [ledger.Ledger.Check] finds under its name in the ledger that
+// the Server component declares: the early gate.
 type Rule struct {
 	Name    string // kebab-case, as the engine shows it
 	Level   Level
@@ -39,9 +39,9 @@ type Rule struct {
 	Remedy  string // what an operator does about it
 
 	// Resource judges one resource by its inputs.
-	Resource func(f *Fleet, r Resource) []fleet.Finding
+	Resource func(f *Fleet, r Resource) []ledger.Finding
 	// Stack judges all resources together by their outputs.
-	Stack func(f *Fleet, rs []Resource) []fleet.Finding
+	Stack func(f *Fleet, rs []Resource) []ledger.Finding
 }
 
 // Resource is a resource as a rule sees it.
@@ -59,20 +59,20 @@ type Resource struct {
 
 // Fleet is what rules judge against: the ledger this pack was built with.
 type Fleet struct {
-	*fleet.Index
-	plain  map[string]any  // the ledger as the Host component should show it
+	*ledger.Index
+	plain  map[string]any  // the ledger as the Server component should show it
 	place  map[string]int  // app name to its place in the deployment order
 	images map[string]bool // every image name the ledger runs
 	zones  map[string]bool // every Cloudflare zone
 }
 
 // NewFleet prepares a ledger for judging.
-func NewFleet(l fleet.Ledger) *Fleet {
+func NewFleet(l ledger.Ledger) *Fleet {
 	plain, err := l.Plain()
 	if err != nil {
 		panic(err) // a ledger is numbers and text
 	}
-	f := &Fleet{Index: fleet.NewIndex(l), plain: plain, place: map[string]int{}, images: map[string]bool{}, zones: map[string]bool{}}
+	f := &Fleet{Index: ledger.NewIndex(l), plain: plain, place: map[string]int{}, images: map[string]bool{}, zones: map[string]bool{}}
 	for _, image := range l.Images() {
 		f.images[image] = true
 	}
@@ -86,10 +86,10 @@ func NewFleet(l fleet.Ledger) *Fleet {
 }
 
 // appNamed returns the app called name.
-func (f *Fleet) appNamed(name string) (fleet.App, bool) {
+func (f *Fleet) appNamed(name string) (ledger.App, bool) {
 	i, ok := f.place[name]
 	if !ok {
-		return fleet.App{}, false
+		return ledger.App{}, false
 	}
 	return f.Apps[i], true
 }
@@ -108,41 +108,41 @@ const (
 	TypeLocalCommand  = "command:local:Command"
 )
 
-// JudgeResource runs every resource rule over one resource, and over the Host
+// JudgeResource runs every resource rule over one resource, and over the Server
 // component the early gate of every rule.
-func JudgeResource(f *Fleet, r Resource) []fleet.Finding {
-	return fleet.SortFindings(judgeResource(f, All(), r))
+func JudgeResource(f *Fleet, r Resource) []ledger.Finding {
+	return ledger.SortFindings(judgeResource(f, All(), r))
 }
 
 // Judge holds a whole stack against every rule, as a preview would.
-func Judge(f *Fleet, rs []Resource) []fleet.Finding {
+func Judge(f *Fleet, rs []Resource) []ledger.Finding {
 	all := All()
-	var fs []fleet.Finding
+	var fs []ledger.Finding
 	for _, r := range rs {
 		fs = append(fs, judgeResource(f, all, r)...)
 	}
 	for _, rule := range all {
 		fs = append(fs, rule.judgeStack(f, rs)...)
 	}
-	return fleet.SortFindings(fs)
+	return ledger.SortFindings(fs)
 }
 
-func judgeResource(f *Fleet, all []Rule, r Resource) []fleet.Finding {
+func judgeResource(f *Fleet, all []Rule, r Resource) []ledger.Finding {
 	var gate earlyGate
-	if r.Type == fleet.TypeHost {
+	if r.Type == ledger.TypeServer {
 		gate = newEarlyGate(r)
 	}
-	var fs []fleet.Finding
+	var fs []ledger.Finding
 	for i := range all {
 		fs = append(fs, all[i].judgeResource(f, r, gate)...)
 	}
 	return fs
 }
 
-// earlyGate is what is wrong with the ledger that the Host component declares, by
+// earlyGate is what is wrong with the ledger that the Server component declares, by
 // rule. It is made once for all rules: a ledger of a thousand apps is not read twenty
 // times.
-type earlyGate map[string][]fleet.Finding
+type earlyGate map[string][]ledger.Finding
 
 func newEarlyGate(host Resource) earlyGate {
 	declared, err := declaredLedger(host)
@@ -156,7 +156,7 @@ func newEarlyGate(host Resource) earlyGate {
 	return gate
 }
 
-func (rule *Rule) judgeResource(f *Fleet, r Resource, gate earlyGate) []fleet.Finding {
+func (rule *Rule) judgeResource(f *Fleet, r Resource, gate earlyGate) []ledger.Finding {
 	fs := slices.Clone(gate[rule.Name])
 	if rule.Resource != nil {
 		fs = append(fs, rule.Resource(f, r)...)
@@ -164,7 +164,7 @@ func (rule *Rule) judgeResource(f *Fleet, r Resource, gate earlyGate) []fleet.Fi
 	return rule.finish(at(r, fs), r)
 }
 
-func (rule *Rule) judgeStack(f *Fleet, rs []Resource) []fleet.Finding {
+func (rule *Rule) judgeStack(f *Fleet, rs []Resource) []ledger.Finding {
 	if rule.Stack == nil {
 		return nil
 	}
@@ -174,7 +174,7 @@ func (rule *Rule) judgeStack(f *Fleet, rs []Resource) []fleet.Finding {
 // finish puts the rule's name on its findings and takes every secret out of them. No
 // rule shows a secret on purpose; this holds even for a name that somebody marked
 // secret.
-func (rule *Rule) finish(fs []fleet.Finding, rs ...Resource) []fleet.Finding {
+func (rule *Rule) finish(fs []ledger.Finding, rs ...Resource) []ledger.Finding {
 	if len(fs) == 0 {
 		return nil
 	}
@@ -217,12 +217,12 @@ func appendSecrets(pairs []string, v property.Value, secret bool) []string {
 }
 
 // Refusals keeps the findings of mandatory rules.
-func Refusals(fs []fleet.Finding) []fleet.Finding {
+func Refusals(fs []ledger.Finding) []ledger.Finding {
 	mandatory := map[string]bool{}
 	for _, rule := range All() {
 		mandatory[rule.Name] = rule.Level == Mandatory
 	}
-	return slices.DeleteFunc(slices.Clone(fs), func(f fleet.Finding) bool { return !mandatory[f.Rule] })
+	return slices.DeleteFunc(slices.Clone(fs), func(f ledger.Finding) bool { return !mandatory[f.Rule] })
 }
 
 // ofType returns the resources of a type in a fixed order: they arrive in none.
@@ -258,16 +258,16 @@ func carriedOut(rs []Resource, component string) map[string]bool {
 // report collects a rule's findings about one subject.
 type report struct {
 	subject  string
-	findings []fleet.Finding
+	findings []ledger.Finding
 }
 
 // add takes what is wrong, what the ledger says, and what to do.
-func (p *report) add(problem, ledger, remedy string) {
-	p.findings = append(p.findings, fleet.Finding{Subject: p.subject, Problem: problem, Ledger: ledger, Remedy: remedy})
+func (p *report) add(problem, says, remedy string) {
+	p.findings = append(p.findings, ledger.Finding{Subject: p.subject, Problem: problem, Ledger: says, Remedy: remedy})
 }
 
 // at puts the findings at a resource.
-func at(r Resource, fs []fleet.Finding) []fleet.Finding {
+func at(r Resource, fs []ledger.Finding) []ledger.Finding {
 	for i := range fs {
 		if fs[i].URN == "" {
 			fs[i].URN = r.URN

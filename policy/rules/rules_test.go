@@ -12,12 +12,12 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/policyx"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 func TestCompliantStackHasNoFindings(t *testing.T) {
 	t.Parallel()
-	l := fleet.Alorig()
+	l := ledger.Alorig()
 	for _, f := range Judge(NewFleet(l), compliant(t, l).resources()) {
 		t.Errorf("[%s] %s", f.Rule, f)
 	}
@@ -25,7 +25,7 @@ func TestCompliantStackHasNoFindings(t *testing.T) {
 
 func TestEveryStageOfTheRolloutIsCompliant(t *testing.T) {
 	t.Parallel()
-	l := fleet.Alorig()
+	l := ledger.Alorig()
 	for _, last := range append([]string{""}, l.AppNames()...) {
 		stage, _ := l.Through(last)
 		s := compliant(t, stage)
@@ -33,7 +33,7 @@ func TestEveryStageOfTheRolloutIsCompliant(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.get(fleet.TypeHost, "server").props["ledger"] = plain
+		s.get(ledger.TypeServer, "server").props["ledger"] = plain
 		for _, f := range Judge(NewFleet(l), s.resources()) {
 			t.Errorf("after %q: [%s] %s", last, f.Rule, f)
 		}
@@ -84,7 +84,7 @@ func TestEveryRuleIsComplete(t *testing.T) {
 // Whatever the ledger's own check finds must have a rule that reports it.
 func TestEarlyGate(t *testing.T) {
 	t.Parallel()
-	l := fleet.Alorig()
+	l := ledger.Alorig()
 	l.Apps[1].RedisDB = 2
 	l.Apps[1].Containers[0].Port = 8012
 	l.Apps[1].Budget = 100
@@ -92,16 +92,16 @@ func TestEarlyGate(t *testing.T) {
 	l.Apps[2].Hosts[3].Proxied = true
 	l.Apps[3].Databases[0].Role = "psydge"
 	findings := l.Check()
-	s := compliant(t, fleet.Alorig())
+	s := compliant(t, ledger.Alorig())
 	plain, err := l.Plain()
 	if err != nil {
 		t.Fatal(err)
 	}
-	host := s.get(fleet.TypeHost, "server")
+	host := s.get(ledger.TypeServer, "server")
 	host.props["ledger"] = plain
-	judged := JudgeResource(NewFleet(fleet.Alorig()), host.resource())
+	judged := JudgeResource(NewFleet(ledger.Alorig()), host.resource())
 	for _, want := range findings {
-		if !slices.ContainsFunc(judged, func(got fleet.Finding) bool {
+		if !slices.ContainsFunc(judged, func(got ledger.Finding) bool {
 			return got.Rule == want.Rule && got.Subject == want.Subject && got.Problem == want.Problem && got.URN == host.URN
 		}) {
 			t.Errorf("the pack does not report [%s] %s", want.Rule, want)
@@ -114,7 +114,7 @@ func TestEarlyGate(t *testing.T) {
 
 func TestIrrelevantResources(t *testing.T) {
 	t.Parallel()
-	f := NewFleet(fleet.Alorig())
+	f := NewFleet(ledger.Alorig())
 	for _, typ := range []string{"", "random:index/randomPassword:RandomPassword", "pulumi:pulumi:Stack", "docker:index/volume:Volume"} {
 		r := Resource{URN: "urn", Type: typ, Name: "x", Props: value(object{
 			"name": "x", "password": "hunter2", "memory": unknown, "envs": list{"TOKEN=x"}, "privileged": true,
@@ -127,7 +127,7 @@ func TestIrrelevantResources(t *testing.T) {
 
 func TestOrderDoesNotMatter(t *testing.T) {
 	t.Parallel()
-	f := NewFleet(fleet.Alorig())
+	f := NewFleet(ledger.Alorig())
 	s := brokenEverywhere(t)
 	rs := s.resources()
 	want := Judge(f, rs)
@@ -146,10 +146,10 @@ func TestOrderDoesNotMatter(t *testing.T) {
 // brokenEverywhere is a stack with every violation of the cases that can stand beside
 // the others.
 func brokenEverywhere(t testing.TB) *stack {
-	s := compliant(t, fleet.Alorig())
+	s := compliant(t, ledger.Alorig())
 	for _, name := range keys(cases) {
 		for _, c := range cases[name] {
-			if c.finding == "" || strings.Contains(c.name, "Host") || strings.Contains(c.name, "miss") || strings.Contains(c.name, "no R") || strings.HasPrefix(c.name, "services") {
+			if c.finding == "" || strings.Contains(c.name, "Server") || strings.Contains(c.name, "miss") || strings.Contains(c.name, "no R") || strings.HasPrefix(c.name, "services") {
 				continue
 			}
 			func() {
@@ -188,7 +188,7 @@ func plant(v any) any {
 
 func TestNoFindingShowsASecret(t *testing.T) {
 	t.Parallel()
-	f := NewFleet(fleet.Alorig())
+	f := NewFleet(ledger.Alorig())
 	check := func(t *testing.T, rs []Resource) {
 		t.Helper()
 		for _, finding := range Judge(f, rs) {
@@ -199,9 +199,9 @@ func TestNoFindingShowsASecret(t *testing.T) {
 	}
 	t.Run("every text is a secret", func(t *testing.T) {
 		t.Parallel()
-		s := compliant(t, fleet.Alorig())
+		s := compliant(t, ledger.Alorig())
 		for _, d := range s.all {
-			if d.Type != fleet.TypeHost {
+			if d.Type != ledger.TypeServer {
 				d.props = plant(d.props).(object)
 			}
 		}
@@ -222,7 +222,7 @@ func TestNoFindingShowsASecret(t *testing.T) {
 				if mark {
 					v = secret{entry}
 				}
-				s := compliant(t, fleet.Alorig())
+				s := compliant(t, ledger.Alorig())
 				env(backend, v)(s)
 				s.container(backend).props["command"] = list{v}
 				s.container(backend).props["healthcheck"] = object{"tests": list{"CMD", v}}
@@ -235,8 +235,8 @@ func TestNoFindingShowsASecret(t *testing.T) {
 	})
 	t.Run("site", func(t *testing.T) {
 		t.Parallel()
-		s := compliant(t, fleet.Alorig())
-		s.get(fleet.TypeRoute, "psydge-route").props["site"] = "basic_auth https://x:" + canary + "@y"
+		s := compliant(t, ledger.Alorig())
+		s.get(ledger.TypeRoute, "psydge-route").props["site"] = "basic_auth https://x:" + canary + "@y"
 		s.get(TypeRemoteCommand, "psydge-site").props["stdin"] = secret{"first\n" + canary}
 		check(t, s.resources())
 	})
@@ -244,7 +244,7 @@ func TestNoFindingShowsASecret(t *testing.T) {
 
 func TestPack(t *testing.T) {
 	t.Parallel()
-	pack, err := Pack(fleet.Alorig())(nil)
+	pack, err := Pack(ledger.Alorig())(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +284,7 @@ func (m *manager) ReportViolation(message, urn string) { m.said = append(m.said,
 func TestPackAgreesWithJudge(t *testing.T) {
 	t.Parallel()
 	s := brokenEverywhere(t)
-	pack, err := Pack(fleet.Alorig())(nil)
+	pack, err := Pack(ledger.Alorig())(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -312,7 +312,7 @@ func TestPackAgreesWithJudge(t *testing.T) {
 		}
 	}
 	var want []string
-	for _, f := range Judge(NewFleet(fleet.Alorig()), rs) {
+	for _, f := range Judge(NewFleet(ledger.Alorig()), rs) {
 		want = append(want, f.URN+" "+f.String())
 	}
 	slices.Sort(want)
@@ -324,8 +324,8 @@ func TestPackAgreesWithJudge(t *testing.T) {
 
 func TestGateCacheSeesAnotherLedger(t *testing.T) {
 	t.Parallel()
-	s := compliant(t, fleet.Alorig())
-	host := s.get(fleet.TypeHost, "server")
+	s := compliant(t, ledger.Alorig())
+	host := s.get(ledger.TypeServer, "server")
 	c := &gateCache{}
 	if gate := c.of(host.resource()); len(gate) != 0 {
 		t.Errorf("a sound ledger has findings: %v", gate)
@@ -340,12 +340,12 @@ func TestGateCacheSeesAnotherLedger(t *testing.T) {
 // part of every name that holds the word.
 func TestConnectionHidesNoNames(t *testing.T) {
 	t.Parallel()
-	s := compliant(t, fleet.Alorig())
+	s := compliant(t, ledger.Alorig())
 	s.get(TypeRemoteCommand, "psydge-site").props["connection"] = secret{object{
 		"host": serverAddress, "user": "alorig", "hostKey": "ssh-ed25519 AAAA", "privateKey": "hunter2",
 	}}
 	s.drop(s.get(TypeRecord, "api.alorig.com"))
-	for _, f := range Judge(NewFleet(fleet.Alorig()), s.resources()) {
+	for _, f := range Judge(NewFleet(ledger.Alorig()), s.resources()) {
 		if f.Subject != "api.alorig.com" {
 			t.Errorf("[%s] %s", f.Rule, f)
 		}
@@ -354,7 +354,7 @@ func TestConnectionHidesNoNames(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	got := Refusals([]fleet.Finding{{Rule: "image-pinned"}, {Rule: "host-port"}})
+	got := Refusals([]ledger.Finding{{Rule: "image-pinned"}, {Rule: "host-port"}})
 	if len(got) != 1 || got[0].Rule != "host-port" {
 		t.Errorf("refusals %v", got)
 	}
@@ -377,7 +377,7 @@ func TestAThousandApps(t *testing.T) {
 
 func BenchmarkJudge(b *testing.B) {
 	for name, n := range map[string]int{"6apps": 0, "1000apps": 1000} {
-		l := fleet.Alorig()
+		l := ledger.Alorig()
 		if n > 0 {
 			l = manyApps(n)
 		}
@@ -392,7 +392,7 @@ func BenchmarkJudge(b *testing.B) {
 }
 
 var types = []string{
-	fleet.TypeHost, fleet.TypeApp, fleet.TypeRoute, TypeContainer, TypeRemoteImage, TypeSwarmService, TypeRole, TypeDatabase,
+	ledger.TypeServer, ledger.TypeApp, ledger.TypeRoute, TypeContainer, TypeRemoteImage, TypeSwarmService, TypeRole, TypeDatabase,
 	TypeGrant, TypeExtension, TypeRecord, TypeRemoteCommand, TypeLocalCommand, "command:remote:CopyToRemote",
 	"pulumi:providers:docker", "postgresql:index/schema:Schema",
 }
@@ -400,10 +400,10 @@ var types = []string{
 // FuzzJudge gives every rule any properties at all. In the JSON, the text "?" stands
 // for an unknown and an object {"!": x} for a secret x.
 func FuzzJudge(f *testing.F) {
-	s := compliant(f, fleet.Alorig())
+	s := compliant(f, ledger.Alorig())
 	seen := map[string]bool{}
 	for _, d := range s.all {
-		if text, err := json.Marshal(jsonOf(d.props)); err == nil && !seen[d.Type] && d.Type != fleet.TypeHost {
+		if text, err := json.Marshal(jsonOf(d.props)); err == nil && !seen[d.Type] && d.Type != ledger.TypeServer {
 			f.Add(string(text))
 			seen[d.Type] = true
 		}
@@ -416,7 +416,7 @@ func FuzzJudge(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	fleetOf := NewFleet(fleet.Alorig())
+	fleetOf := NewFleet(ledger.Alorig())
 	f.Fuzz(func(_ *testing.T, text string) {
 		var plain map[string]any
 		if json.Unmarshal([]byte(text), &plain) != nil {
@@ -492,7 +492,7 @@ func FuzzEntry(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	fleetOf := NewFleet(fleet.Alorig())
+	fleetOf := NewFleet(ledger.Alorig())
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, key := range []string{"DATABASE_URL", "REDIS_URL", "PORT", "GUNICORN_CMD_ARGS", "OTHER_TOKEN"} {
 			r := Resource{URN: "urn", Type: TypeContainer, Name: "c", Props: value(object{

@@ -9,7 +9,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 var secretHandling = Rule{
@@ -20,7 +20,7 @@ var secretHandling = Rule{
 	Seed:    "§4 encrypted credentials; field experience with the command provider",
 	Unknown: "Refuses an entry that is not known and not marked secret: nobody can tell what it will hold. A command line that is not known is judged during the update, when it is.",
 	Remedy:  "Set it with `pulumi config set --secret` and read it with `RequireSecret`, or wrap it in `pulumi.ToSecret`. Give secrets to a command on stdin, with `logging` none. Pin `connection.hostKey`.",
-	Resource: func(_ *Fleet, r Resource) []fleet.Finding {
+	Resource: func(_ *Fleet, r Resource) []ledger.Finding {
 		p := report{subject: r.Name}
 		switch {
 		case r.Type == TypeContainer:

@@ -1,4 +1,4 @@
-package fleet
+package ledger
 
 import (
 	"strings"
@@ -163,13 +163,13 @@ func TestSortFindingsDropsRepetitions(t *testing.T) {
 func TestConnectionTotal(t *testing.T) {
 	t.Parallel()
 	// The shares of seven databases, 12 and 4 for IGNY8, 2 for the operator, and the
-	// successor of psydge_backend: the largest that a handover adds.
+	// next version of psydge_backend: the largest that a handover adds.
 	if got := Alorig().ConnectionTotal(); got != 13+8+8+3+7+5+7+12+4+2+6 {
 		t.Errorf("%d connections", got)
 	}
 }
 
-// A role may hold its share and what the successor of one of its containers holds.
+// A role may hold its share and what the next version of one of its containers holds.
 func TestConnectionLimits(t *testing.T) {
 	t.Parallel()
 	want := map[string]int{

@@ -1,11 +1,11 @@
-// Package fleet is the ledger: one typed table of everything that is allocated on
+// Package ledger is the ledger: one typed table of everything that is allocated on
 // the server, and pure functions that answer questions about it. It imports no
 // Pulumi package; the program and the policy pack both build on it.
 //
 // The numbers come from seed 05, "Multi-App Deployment"; where a field's comment
 // names a section, that section is the source. Where the seed leaves a split open,
 // the split is ours and a test holds its sum against the seed.
-package fleet
+package ledger
 
 // Ledger is everything that has a place on one server.
 type Ledger struct {

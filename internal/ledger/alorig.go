@@ -1,4 +1,4 @@
-package fleet
+package ledger
 
 // Alorig returns the ledger of the Alorig server. Every call returns a copy of its own.
 //

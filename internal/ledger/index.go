@@ -1,4 +1,4 @@
-package fleet
+package ledger
 
 // Index answers by name what the ledger answers by position. Build it once: a
 // look-up in a fleet of a thousand apps must not walk the fleet.

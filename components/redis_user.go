@@ -9,12 +9,12 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alorig/fleet/internal/fleet"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
-// KeyspaceArgs declares one app's share of Redis.
-type KeyspaceArgs struct {
-	App           fleet.App
+// RedisUserArgs declares one app's share of Redis.
+type RedisUserArgs struct {
+	App           ledger.App
 	Server        string // container name of Redis
 	Port          int
 	Password      pulumi.StringOutput // the app's password; a secret
@@ -22,9 +22,9 @@ type KeyspaceArgs struct {
 	Shell         Shell
 }
 
-// Keyspace is one app's Redis user, which reaches the app's own database number, keys
+// RedisUser is one app's Redis user, which reaches the app's own database number, keys
 // and channels and nothing else.
-type Keyspace struct {
+type RedisUser struct {
 	pulumi.ResourceState
 
 	// URL is the REDIS_URL of the app's containers; a secret.
@@ -36,13 +36,13 @@ type Keyspace struct {
 //go:embed scripts/redis-acl.sh
 var redisACL string
 
-// NewKeyspace registers the Redis user.
-func NewKeyspace(ctx *pulumi.Context, name string, args *KeyspaceArgs, opts ...pulumi.ResourceOption) (*Keyspace, error) {
-	keyspace := &Keyspace{}
+// NewRedisUser registers the Redis user.
+func NewRedisUser(ctx *pulumi.Context, name string, args *RedisUserArgs, opts ...pulumi.ResourceOption) (*RedisUser, error) {
+	redisUser := &RedisUser{}
 	app := args.App
 	inputs := pulumi.Map{"app": pulumi.String(app.Name), "redisDB": pulumi.Int(app.RedisDB), "keyPrefix": pulumi.String(app.KeyPrefix)}
-	if err := ctx.RegisterComponentResourceV2(fleet.TypeKeyspace, name, inputs, keyspace, opts...); err != nil {
-		return nil, fmt.Errorf("registering keyspace %q: %w", name, err)
+	if err := ctx.RegisterComponentResourceV2(ledger.TypeRedisUser, name, inputs, redisUser, opts...); err != nil {
+		return nil, fmt.Errorf("registering Redis user %q: %w", name, err)
 	}
 	// Redis keeps the hash; sending the hash keeps the password out of its slow log.
 	stdin := pulumi.All(args.AdminPassword, args.Password).ApplyT(func(both []any) string {
@@ -52,19 +52,19 @@ func NewKeyspace(ctx *pulumi.Context, name string, args *KeyspaceArgs, opts ...p
 	}).(pulumi.StringOutput)
 	// Standard input is not given to a delete, so removing an app leaves its user; the
 	// runbook says how to drop it.
-	user, err := args.Shell.run(ctx, fleet.Logical(app.Name, "redis-user"), script{
+	user, err := args.Shell.run(ctx, ledger.Logical(app.Name, "redis-user"), script{
 		apply: "redis=" + args.Server + "\n" + redisACL,
 		stdin: stdin,
-	}, pulumi.Parent(keyspace))
+	}, pulumi.Parent(redisUser))
 	if err != nil {
 		return nil, err
 	}
-	keyspace.Ready = user
-	keyspace.URL = args.Password.ApplyT(func(password string) string {
+	redisUser.Ready = user
+	redisUser.URL = args.Password.ApplyT(func(password string) string {
 		return connectionURL("redis", app.Name, password, args.Server, args.Port, strconv.Itoa(app.RedisDB))
 	}).(pulumi.StringOutput)
-	if err := ctx.RegisterResourceOutputs(keyspace, inputs); err != nil {
-		return nil, fmt.Errorf("registering outputs of keyspace %q: %w", name, err)
+	if err := ctx.RegisterResourceOutputs(redisUser, inputs); err != nil {
+		return nil, fmt.Errorf("registering outputs of Redis user %q: %w", name, err)
 	}
-	return keyspace, nil
+	return redisUser, nil
 }

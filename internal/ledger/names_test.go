@@ -1,4 +1,4 @@
-package fleet
+package ledger
 
 import (
 	"regexp"
@@ -67,8 +67,8 @@ func TestNames(t *testing.T) {
 	for _, tt := range []struct{ got, want string }{
 		{ContainerName("psydge", Backend), "psydge_backend"},
 		{ContainerName("psydge", Worker), "psydge_celery_worker"},
-		{SuccessorName("psydge_backend"), "psydge_backend_next"},
-		{PredecessorName("psydge_backend"), "psydge_backend_previous"},
+		{NextName("psydge_backend"), "psydge_backend_next"},
+		{PreviousName("psydge_backend"), "psydge_backend_previous"},
 		{MigrationName("psydge"), "psydge_migrate"},
 		{WorkerNode("psydge"), "psydge@psydge_celery_worker"},
 		{Logical("psydge"), "psydge"},

@@ -1,4 +1,4 @@
-package fleet
+package ledger
 
 import "testing"
 
@@ -15,7 +15,7 @@ func TestTotals(t *testing.T) {
 		{"service", Ledger{Services: []Service{{Memory: Memory{5, 7}}}}, Totals{Steady: 5, Limits: 7}},
 		{"on demand", Ledger{Services: []Service{{Memory: Memory{5, 7}, OnDemand: true}}}, Totals{Transient: 7}},
 		{"worker is replaced in place", app(Container{Role: Worker, Memory: Memory{5, 7}}), Totals{Steady: 5, Limits: 7}},
-		{"backend's successor runs beside it", app(Container{Role: Backend, Memory: Memory{5, 7}}), Totals{Steady: 5, Limits: 7, Transient: 7}},
+		{"backend's next version runs beside it", app(Container{Role: Backend, Memory: Memory{5, 7}}), Totals{Steady: 5, Limits: 7, Transient: 7}},
 		{
 			"only the largest transient counts",
 			app(Container{Role: Backend, Memory: Memory{1, 7}}, Container{Role: Payload, Memory: Memory{1, 9}}, Container{Role: Channels, Memory: Memory{1, 8}}),

@@ -7,15 +7,15 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alorig/fleet/internal/fleet"
-	"github.com/alorig/fleet/internal/rehearsal"
+	"github.com/alorig/fleet/internal/dryrun"
+	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/policy/rules"
 )
 
 // Check holds the fleet of a stack against every rule in this process: no engine, no
 // network, no credential. Secrets that the configuration lacks are placeholders. It
 // returns what was declared and all findings; an error means there is no verdict.
-func (f Fleet) Check(stack string, config PlainConfig) ([]rules.Resource, []fleet.Finding, error) {
+func (f Fleet) Check(stack string, config PlainConfig) ([]rules.Resource, []ledger.Finding, error) {
 	// A check is short and its garbage many small objects: collecting less often takes a
 	// third off a large fleet (docs/performance.md).
 	defer debug.SetGCPercent(debug.SetGCPercent(800))
@@ -23,16 +23,16 @@ func (f Fleet) Check(stack string, config PlainConfig) ([]rules.Resource, []flee
 	if err != nil {
 		return nil, nil, err
 	}
-	recorded, err := f.rehearse(stack, settings)
+	recorded, err := f.dryRun(stack, settings)
 	if err != nil {
 		return nil, nil, err
 	}
 	return recorded, rules.Judge(rules.NewFleet(f.Ledger), recorded), nil
 }
 
-// rehearse records what an update would register.
-func (f Fleet) rehearse(stack string, settings Settings) ([]rules.Resource, error) {
-	recorded, err := rehearsal.Record(Project, stack, func(ctx *pulumi.Context) error { return f.Declare(ctx, settings) })
+// dryRun records what an update would register.
+func (f Fleet) dryRun(stack string, settings Settings) ([]rules.Resource, error) {
+	recorded, err := dryrun.Record(Project, stack, func(ctx *pulumi.Context) error { return f.Declare(ctx, settings) })
 	if err != nil {
 		return nil, fmt.Errorf("the program cannot declare the fleet: %w", err)
 	}
@@ -44,7 +44,7 @@ func guard(stack string, f Fleet, settings Settings) error {
 	if err := settings.refuseDocumentationValues(); err != nil {
 		return err
 	}
-	recorded, err := f.rehearse(stack, settings)
+	recorded, err := f.dryRun(stack, settings)
 	if err != nil {
 		return err
 	}

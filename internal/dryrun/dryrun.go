@@ -1,6 +1,6 @@
-// Package rehearsal runs a Pulumi program without an engine and records what it would
+// Package dryrun runs a Pulumi program without an engine and records what it would
 // register, in the form the rules judge.
-package rehearsal
+package dryrun
 
 import (
 	"errors"

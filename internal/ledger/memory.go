@@ -1,4 +1,4 @@
-package fleet
+package ledger
 
 import "fmt"
 
@@ -14,7 +14,7 @@ type Totals struct {
 func (t Totals) Peak() MiB { return t.Limits + t.Transient }
 
 // Totals sums the ledger. Only one transient runs at a time: Flower while somebody
-// looks, or during an update the successor of one serving container beside the
+// looks, or during an update the next version of one serving container beside the
 // container it replaces.
 func (l Ledger) Totals() Totals {
 	var t Totals
@@ -99,7 +99,7 @@ func checkMemory(l Ledger) []Finding {
 				Rule: rule, Subject: name,
 				Problem: fmt.Sprintf("books %d MiB steady and %d MiB hard limit", m.Steady, m.Limit),
 				Ledger:  "every entry needs a positive amount of both",
-				Remedy:  "Set Memory.Steady and Memory.Limit in internal/fleet.",
+				Remedy:  "Set Memory.Steady and Memory.Limit in internal/ledger.",
 			})
 		} else if m.Limit < m.Steady {
 			fs = append(fs, Finding{

@@ -1,4 +1,4 @@
-package fleet
+package ledger
 
 import (
 	"fmt"
@@ -115,7 +115,7 @@ func checkUnique(l Ledger) []Finding {
 }
 
 // HandoverConnections is what a handover adds to the connections of a database: those of
-// the successor of one serving container, the one that holds most.
+// the next version of one serving container, the one that holds most.
 func (a App) HandoverConnections(database string) int {
 	most := 0
 	for _, c := range a.Containers {

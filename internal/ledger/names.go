@@ -1,4 +1,4 @@
-package fleet
+package ledger
 
 import (
 	"path"
@@ -12,12 +12,12 @@ import (
 
 // Resource types of this project's own components.
 const (
-	TypeHost      = "alorig:fleet:Host"
+	TypeServer    = "alorig:fleet:Server"
 	TypePlatform  = "alorig:fleet:Platform"
 	TypeApp       = "alorig:fleet:App"
 	TypeWorkload  = "alorig:fleet:Workload"
 	TypeDatabase  = "alorig:fleet:Database"
-	TypeKeyspace  = "alorig:fleet:Keyspace"
+	TypeRedisUser = "alorig:fleet:RedisUser"
 	TypeDomain    = "alorig:fleet:Domain"
 	TypeRoute     = "alorig:fleet:Route"
 	TypeMigration = "alorig:fleet:Migration"
@@ -59,18 +59,18 @@ func ContainerName(app string, r Role) string { return app + "_" + string(r) }
 // Transient containers stand beside an app's own for a while and are gone before the
 // update ends. What follows the app's name in theirs tells which.
 const (
-	successorSuffix   = "_next"
-	predecessorSuffix = "_previous"
-	migrationSuffix   = "_migrate"
+	nextSuffix      = "_next"
+	previousSuffix  = "_previous"
+	migrationSuffix = "_migrate"
 )
 
-// SuccessorName is the name under which the next version of a serving container proves
+// NextName is the name under which the next version of a serving container proves
 // itself beside it: "psydge_backend_next".
-func SuccessorName(container string) string { return container + successorSuffix }
+func NextName(container string) string { return container + nextSuffix }
 
-// PredecessorName is the name that the old container of a handover has from when its
-// successor serves until it is removed: "psydge_backend_previous".
-func PredecessorName(container string) string { return container + predecessorSuffix }
+// PreviousName is the name that the old container of a handover has from when its
+// next version serves until it is removed: "psydge_backend_previous".
+func PreviousName(container string) string { return container + previousSuffix }
 
 // MigrationName is the name of the container that migrates an app's database:
 // "psydge_migrate".

@@ -1,5 +1,5 @@
-# Functions of a handover. $container serves; $successor is its next version, which create
-# makes; standard input is the successor's variables. Caddy asks the successor only where
+# Functions of a handover. $container serves; $next is its next version, which create
+# makes; standard input is the variables of the next version. Caddy asks the next version only where
 # the container cannot be reached (docs/adr/0018-handover.md).
 set -eu
 environment=$(cat)
@@ -32,25 +32,25 @@ end() {
 # Finishes or undoes what an update that was cut short has left. Ends the script where
 # there is nobody to hand over from.
 settle() {
-	for c in "$container" "$successor" "$predecessor"; do
+	for c in "$container" "$next" "$previous"; do
 		if exists "$c"; then ours "$c"; fi
 	done
-	if exists "$predecessor"; then
+	if exists "$previous"; then
 		if exists "$container"; then
-			end "$predecessor"
-		elif [ "$(state "$successor")" = running/healthy ] && [ "$(state "$predecessor")" != running/healthy ]; then
+			end "$previous"
+		elif [ "$(state "$next")" = running/healthy ] && [ "$(state "$previous")" != running/healthy ]; then
 			exit 0
 		else
-			docker rename "$predecessor" "$container"
+			docker rename "$previous" "$container"
 		fi
 	fi
 	now=$(state "$container")
-	if exists "$successor"; then
-		# The successor serves while the container cannot: it must not go before the next does.
-		if [ "$now" != running/healthy ] && [ "$(state "$successor")" = running/healthy ]; then
+	if exists "$next"; then
+		# The next version serves while the container cannot: it must not go before the next does.
+		if [ "$now" != running/healthy ] && [ "$(state "$next")" = running/healthy ]; then
 			exit 0
 		fi
-		end "$successor"
+		end "$next"
 	fi
 	case $now in running/*) ;; *) exit 0 ;; esac
 }
@@ -69,16 +69,16 @@ healthy() {
 	done
 }
 
-# Starts the successor beside the container. One that fails is stopped and kept, to look at.
+# Starts the next version beside the container. One that fails is stopped and kept, to look at.
 prove() {
 	(
 		eval "$environment"
-		create "$successor" >/dev/null
+		create "$next" >/dev/null
 	)
-	docker start "$successor" >/dev/null && healthy "$successor" && return 0
-	said=$(state "$successor")
-	docker stop "$successor" >/dev/null
-	echo "The next version of $container did not become healthy: $successor was $said." >&2
-	echo "$container has not been touched and goes on serving. Look at \`docker logs $successor\`, mend the cause, and run the update again." >&2
+	docker start "$next" >/dev/null && healthy "$next" && return 0
+	said=$(state "$next")
+	docker stop "$next" >/dev/null
+	echo "The next version of $container did not become healthy: $next was $said." >&2
+	echo "$container has not been touched and goes on serving. Look at \`docker logs $next\`, mend the cause, and run the update again." >&2
 	exit 1
 }
