@@ -78,7 +78,7 @@ var cases = map[string][]struct {
 	finding string // part of what one of the rule's findings says
 }{
 	"ledger-declared": {
-		{"no ledger", set(ledger.TypeServer, "server", "ledger", nil), "Host: has no ledger"},
+		{"no ledger", set(ledger.TypeServer, "server", "ledger", nil), "Server: has no ledger"},
 		{"unknown ledger", set(ledger.TypeServer, "server", "ledger", unknown), "known at preview"},
 		{"unknown inside", func(s *stack) { s.get(ledger.TypeServer, "server").props["ledger"].(object)["server"] = unknown }, "ledger.server is not known"},
 		{"another budget", func(s *stack) {
@@ -339,7 +339,7 @@ var cases = map[string][]struct {
 		{"twice", func(s *stack) { s.add(TypeRecord, "again", nil, s.get(TypeRecord, "psydge.com").props) }, "is declared twice"},
 		{"server unknown", set(ledger.TypeServer, "server", "serverAddress", unknown), "no serverAddress that is known"},
 		{"zones unknown", set(ledger.TypeServer, "server", "zones", unknown), "zones is not known"},
-		{"no Server", removed(ledger.TypeServer, "server"), "Host: is not declared"},
+		{"no Server", removed(ledger.TypeServer, "server"), "Server: is not declared"},
 	},
 	"dns-certificate": {
 		{"deep and proxied", set(TypeRecord, "api.schools.alorig.com", "proxied", true), "more than one level below alorig.com"},
