@@ -64,7 +64,7 @@ func caddyServer(t *testing.T) server {
 	if testing.Short() {
 		t.Skip("runs the real Caddy, which the first run builds for minutes")
 	}
-	binary, err := pinned.Caddy(t.Context(), os.Stderr)
+	binary, err := pinned.Caddy(t.Context(), "", os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -148,7 +148,7 @@ func (s sandbox) hasStack() bool {
 func (s sandbox) command(ctx context.Context, own ownSecrets, args ...string) (*exec.Cmd, error) {
 	cli, err := exec.LookPath("pulumi")
 	if err != nil {
-		if cli, err = pinned.Pulumi(ctx, os.Stderr); err != nil {
+		if cli, err = pinned.Pulumi(ctx, s.root, os.Stderr); err != nil {
 			return nil, err
 		}
 	}

@@ -16,7 +16,7 @@ import (
 
 func testSandbox(t *testing.T) sandbox {
 	t.Helper()
-	root, err := pinned.Repository()
+	root, err := pinned.Repository("")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ const composeBar = 1.3
 // network, data and Caddy's site files there, which the update from nothing had to make.
 // Its containers stay: this is the last part of the suite.
 func (s *suite) testCompose(t *testing.T) {
-	binary, err := pinned.Compose(t.Context(), os.Stderr)
+	binary, err := pinned.Compose(t.Context(), "", os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ type sandbox struct {
 }
 
 func open() (sandbox, error) {
-	root, err := pinned.Repository()
+	root, err := pinned.Repository("")
 	if err != nil {
 		return sandbox{}, err
 	}
@@ -86,7 +86,7 @@ func (s sandbox) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	caddy, err := pinned.Caddy(ctx, os.Stderr)
+	caddy, err := pinned.Caddy(ctx, s.root, os.Stderr)
 	if err != nil {
 		return err
 	}

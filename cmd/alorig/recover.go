@@ -70,7 +70,7 @@ func (r recoverer) run(cmd *cobra.Command) error {
 		return fmt.Errorf("--stack %q names no stack; it is the STACK of Pulumi.STACK.yaml", r.stack)
 	}
 	if r.directory == "" {
-		directory, err := pinned.Repository()
+		directory, err := pinned.Repository("")
 		if err != nil {
 			return fmt.Errorf("%w, or name the project with --dir", err)
 		}

@@ -9,7 +9,8 @@ import (
 )
 
 func setupCommand() *cobra.Command {
-	return &cobra.Command{
+	var directory string
+	cmd := &cobra.Command{
 		Use:   "setup",
 		Short: "Build the pinned Pulumi CLI and Caddy now, rather than when they are first needed",
 		Long: `setup builds the programs that the offline preview and the tests run, at the versions
@@ -18,8 +19,8 @@ on two cores the first time, and nothing after that.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, build := range []func() (string, error){
-				func() (string, error) { return pinned.Pulumi(cmd.Context(), cmd.ErrOrStderr()) },
-				func() (string, error) { return pinned.Caddy(cmd.Context(), cmd.ErrOrStderr()) },
+				func() (string, error) { return pinned.Pulumi(cmd.Context(), directory, cmd.ErrOrStderr()) },
+				func() (string, error) { return pinned.Caddy(cmd.Context(), directory, cmd.ErrOrStderr()) },
 			} {
 				path, err := build()
 				if err != nil {
@@ -30,4 +31,6 @@ on two cores the first time, and nothing after that.`,
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&directory, "dir", "", "directory of the repository (default the working directory)")
+	return cmd
 }

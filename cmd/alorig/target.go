@@ -42,7 +42,7 @@ func (t *target) load(f stacks.Fleet) (stacks.PlainConfig, error) {
 		return nil, fmt.Errorf("--stack %q names no stack; it is the STACK of Pulumi.STACK.yaml", t.stack)
 	}
 	if t.directory == "" {
-		directory, err := pinned.Repository()
+		directory, err := pinned.Repository("")
 		if err != nil {
 			return nil, fmt.Errorf("%w, or name the project with --dir", err)
 		}

@@ -42,7 +42,7 @@ func caddyBinary(t *testing.T) string {
 	if testing.Short() {
 		t.Skip("runs the real Caddy, which the first run builds for minutes")
 	}
-	path, err := pinned.Caddy(t.Context(), os.Stderr)
+	path, err := pinned.Caddy(t.Context(), "", os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}

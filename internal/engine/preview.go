@@ -236,7 +236,7 @@ func (p Preview) furnish(room string) (work, pack string, err error) {
 func cli(ctx context.Context, build bool, progress io.Writer) (auto.PulumiCommand, error) {
 	root := ""
 	if _, err := exec.LookPath("pulumi"); build || err != nil {
-		binary, err := pinned.Pulumi(ctx, progress)
+		binary, err := pinned.Pulumi(ctx, "", progress)
 		if err != nil {
 			return nil, err
 		}

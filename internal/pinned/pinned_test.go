@@ -3,12 +3,16 @@ package pinned
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/gofrs/flock"
 )
 
 // The CLI is the SDK's own version: anything else is another engine than the one the
@@ -44,7 +48,7 @@ func workshop(t *testing.T, script string) (root string, builds func() int) {
 			t.Fatal(err)
 		}
 	}
-	write("go.mod", module+"\ngo 1.26\n", 0o600)
+	write("go.mod", "module "+module+"\n\ngo 1.26\n", 0o600)
 	write("tools/go.mod", "module tools\n", 0o600)
 	write("tools/go.sum", "", 0o600)
 	write("bin/go", "#!/bin/sh\nset -eu\necho >>"+count+"\nwhile [ \"$1\" != -o ]; do shift; done\nout=$2\n"+script+"\n", 0o755)
@@ -63,7 +67,7 @@ func TestABuildIsMadeOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range paths {
 		all.Go(func() {
-			path, err := Pulumi(t.Context(), &bytes.Buffer{})
+			path, err := Pulumi(t.Context(), "", &bytes.Buffer{})
 			if err != nil {
 				t.Error(err)
 			}
@@ -83,7 +87,7 @@ func TestABuildIsMadeOnce(t *testing.T) {
 		}
 	}
 	var log bytes.Buffer
-	if _, err := Pulumi(t.Context(), &log); err != nil || builds() != 1 || log.Len() != 0 {
+	if _, err := Pulumi(t.Context(), "", &log); err != nil || builds() != 1 || log.Len() != 0 {
 		t.Errorf("once built, it is built again: %v, %s", err, log.String())
 	}
 
@@ -91,7 +95,7 @@ func TestABuildIsMadeOnce(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, "tools", "go.sum"), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	path, err := Pulumi(t.Context(), &log)
+	path, err := Pulumi(t.Context(), "", &log)
 	if err != nil || path == paths[0] || builds() != 2 {
 		t.Errorf("other sources: %s, %v", path, err)
 	}
@@ -105,7 +109,7 @@ func TestABuildIsMadeOnce(t *testing.T) {
 
 func TestAFailedBuildLeavesNothingBehind(t *testing.T) {
 	root, _ := workshop(t, `echo half >"$out"; echo 'missing go.sum entry' >&2; exit 1`)
-	path, err := Pulumi(t.Context(), &bytes.Buffer{})
+	path, err := Pulumi(t.Context(), "", &bytes.Buffer{})
 	if err == nil || !strings.Contains(err.Error(), "missing go.sum entry") || !strings.Contains(err.Error(), "module proxy") {
 		t.Errorf("the compiler's words are lost: %v", err)
 	}
@@ -116,7 +120,7 @@ func TestAFailedBuildLeavesNothingBehind(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, "bin", "go"), []byte(whole), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if path, err := Pulumi(t.Context(), &bytes.Buffer{}); err != nil || !isFile(path) {
+	if path, err := Pulumi(t.Context(), "", &bytes.Buffer{}); err != nil || !isFile(path) {
 		t.Errorf("the next build fails too: %v", err)
 	}
 }
@@ -125,22 +129,55 @@ func TestAnInterruptedBuildIsNone(t *testing.T) {
 	_, _ = workshop(t, `echo half >"$out"; exec sleep 60`)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	path, err := Pulumi(ctx, &bytes.Buffer{})
+	path, err := Pulumi(ctx, "", &bytes.Buffer{})
 	if err == nil || isFile(path) {
 		t.Errorf("an interrupted build gives %s, %v", path, err)
+	}
+}
+
+// A second process says that it waits, and its wait can be interrupted.
+func TestAWaitForAnotherBuild(t *testing.T) {
+	_, builds := workshop(t, `echo made >"$out"`)
+	path, err := Pulumi(t.Context(), "", &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil { // the other process has not finished
+		t.Fatal(err)
+	}
+	other := flock.New(filepath.Join(filepath.Dir(filepath.Dir(path)), "lock"))
+	if locked, err := other.TryLock(); err != nil || !locked {
+		t.Fatalf("locked %t, %v", locked, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 600*time.Millisecond)
+	defer cancel()
+	var log bytes.Buffer
+	_, err = Pulumi(ctx, "", &log)
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "another process's build of the Pulumi CLI") {
+		t.Errorf("an interrupted wait ends with %v", err)
+	}
+	if !strings.Contains(log.String(), "Another process builds the Pulumi CLI "+PulumiVersion+". Waiting for it") {
+		t.Errorf("says %q", log.String())
+	}
+	if builds() != 1 {
+		t.Errorf("%d builds beside that of another process", builds()-1)
+	}
+	time.AfterFunc(300*time.Millisecond, func() { _ = other.Unlock() })
+	if path, err := Pulumi(t.Context(), "", &log); err != nil || !isFile(path) {
+		t.Errorf("after the other process: %s, %v", path, err)
 	}
 }
 
 func TestWithoutAToolchain(t *testing.T) {
 	_, _ = workshop(t, "")
 	t.Setenv("PATH", t.TempDir())
-	for directory, build := range map[string]func(context.Context, io.Writer) (string, error){"tools/caddy": Caddy, "tools/compose": Compose} {
-		_, err := build(t.Context(), &bytes.Buffer{})
+	for directory, build := range map[string]func(context.Context, string, io.Writer) (string, error){"tools/caddy": Caddy, "tools/compose": Compose} {
+		_, err := build(t.Context(), "", &bytes.Buffer{})
 		if err == nil || !strings.Contains(err.Error(), filepath.FromSlash(directory)) || strings.Contains(err.Error(), "toolchain") {
 			t.Errorf("a repository without %s: %v", directory, err)
 		}
 	}
-	_, err := Pulumi(t.Context(), &bytes.Buffer{})
+	_, err := Pulumi(t.Context(), "", &bytes.Buffer{})
 	if err == nil || !strings.Contains(err.Error(), "no Go toolchain on the PATH; install Go 1.26 or newer") {
 		t.Errorf("no toolchain: %v", err)
 	}
@@ -152,15 +189,30 @@ func TestRepository(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Repository() // from tools, which has a go.mod of its own
+	got, err := Repository("") // from tools, which has a go.mod of its own
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, err = filepath.EvalSymlinks(got); err != nil || got != want {
 		t.Errorf("found %s, want %s", got, want)
 	}
+	// As git checks it out with core.autocrlf.
+	if err := os.WriteFile(filepath.Join(root, "go.mod"), []byte("// ours\r\nmodule "+module+"\r\n\r\ngo 1.26\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	t.Chdir(t.TempDir())
-	if _, err := Repository(); err == nil || !strings.Contains(err.Error(), "does not lie in the fleet repository") {
+	for _, directory := range []string{root, filepath.Join(root, "tools")} {
+		if got, err := Repository(directory); err != nil || got != root {
+			t.Errorf("from %s found %s, %v", directory, got, err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(root, "go.mod"), []byte("module "+module+"fork\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Repository(root); err == nil {
+		t.Errorf("another module is taken for this one: %s", got)
+	}
+	if _, err := Repository(""); err == nil || !strings.Contains(err.Error(), "does not lie in the fleet repository") {
 		t.Errorf("outside: %v", err)
 	}
 }

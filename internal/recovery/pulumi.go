@@ -33,7 +33,7 @@ type cli struct {
 func findCLI(ctx context.Context, o Options) (cli, error) {
 	root := ""
 	if _, err := exec.LookPath("pulumi"); err != nil {
-		binary, err := pinned.Pulumi(ctx, o.Progress)
+		binary, err := pinned.Pulumi(ctx, o.Directory, o.Progress)
 		if err != nil {
 			return cli{}, err
 		}
