@@ -628,8 +628,8 @@ func expectPublished(t *testing.T, table ledger.Ledger, found map[string]inspect
 		if c.HostConfig.PublishAllPorts {
 			t.Errorf("%s publishes whatever its image exposes", name)
 		}
-		if c.HostConfig.NetworkMode == "host" || len(c.NetworkSettings.Networks) != 1 || c.NetworkSettings.Networks[ledger.Server.Network].IPAddress == "" {
-			t.Errorf("%s is on %v in mode %s, want %s alone", name, slices.Sorted(maps.Keys(c.NetworkSettings.Networks)), c.HostConfig.NetworkMode, ledger.Server.Network)
+		if c.HostConfig.NetworkMode == "host" || len(c.NetworkSettings.Networks) != 1 || c.NetworkSettings.Networks[table.Server.Network].IPAddress == "" {
+			t.Errorf("%s is on %v in mode %s, want %s alone", name, slices.Sorted(maps.Keys(c.NetworkSettings.Networks)), c.HostConfig.NetworkMode, table.Server.Network)
 		}
 	}
 }
@@ -693,15 +693,15 @@ func expectNoStrangers(t *testing.T, table ledger.Ledger, found map[string]inspe
 	var networks []struct {
 		Containers map[string]struct{ Name string }
 	}
-	if err := json.Unmarshal([]byte(docker(t, "network", "inspect", ledger.Server.Network)), &networks); err != nil || len(networks) != 1 {
+	if err := json.Unmarshal([]byte(docker(t, "network", "inspect", table.Server.Network)), &networks); err != nil || len(networks) != 1 {
 		t.Fatalf("%d networks, %v", len(networks), err)
 	}
 	if len(networks[0].Containers) < len(ledgerMemory()) {
-		t.Errorf("%d containers are on %s", len(networks[0].Containers), ledger.Server.Network)
+		t.Errorf("%d containers are on %s", len(networks[0].Containers), table.Server.Network)
 	}
 	for _, c := range networks[0].Containers {
 		if _, ours := found[c.Name]; !ours {
-			t.Errorf("%s is on %s and belongs to nobody", c.Name, ledger.Server.Network)
+			t.Errorf("%s is on %s and belongs to nobody", c.Name, table.Server.Network)
 		}
 	}
 }
