@@ -11,21 +11,13 @@ import (
 
 	"github.com/alorig/fleet/internal/caddysite"
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/workload"
 )
-
-// WorkloadSpec says what runs in one container of an app; the ledger says what the
-// container may use.
-type WorkloadSpec struct {
-	Role        ledger.Role
-	Process     Process
-	Environment map[string]string // beyond the contract; not secret
-	Secrets     []string          // names of the app's secrets it gets, as variables
-}
 
 // AppArgs declares one Alorig application.
 type AppArgs struct {
 	App       ledger.App
-	Workloads []WorkloadSpec
+	Workloads []workload.Spec
 	Images    map[string]string              // references by image name
 	Secrets   map[string]pulumi.StringOutput // the app's secrets by name
 	Platform  *Platform
@@ -55,7 +47,7 @@ func NewApp(ctx *pulumi.Context, name string, args *AppArgs, opts ...pulumi.Reso
 	if err := ctx.RegisterComponentResourceV2(ledger.TypeApp, name, inputs, app, opts...); err != nil {
 		return nil, fmt.Errorf("registering app %q: %w", name, err)
 	}
-	if err := matchLedger(args.App, args.Workloads); err != nil {
+	if err := workload.Check(args.App, args.Workloads); err != nil {
 		return nil, err
 	}
 	within := pulumi.Parent(app)
@@ -63,7 +55,7 @@ func NewApp(ctx *pulumi.Context, name string, args *AppArgs, opts ...pulumi.Reso
 	databases := map[string]*Database{}
 	var stores []pulumi.Resource
 	for _, db := range args.App.Databases {
-		password, err := secretValue(args.Secrets, args.App.Name, DatabasePasswordKey(args.App, db))
+		password, err := secretValue(args.Secrets, args.App.Name, workload.DatabasePasswordKey(args.App, db))
 		if err != nil {
 			return nil, err
 		}
@@ -77,7 +69,7 @@ func NewApp(ctx *pulumi.Context, name string, args *AppArgs, opts ...pulumi.Reso
 		stores = append(stores, databases[db.Name].Ready)
 	}
 
-	password, err := secretValue(args.Secrets, args.App.Name, RedisPasswordKey)
+	password, err := secretValue(args.Secrets, args.App.Name, workload.RedisPasswordKey)
 	if err != nil {
 		return nil, err
 	}
@@ -110,9 +102,9 @@ func NewApp(ctx *pulumi.Context, name string, args *AppArgs, opts ...pulumi.Reso
 			}
 		}
 		workloads[i] = &WorkloadArgs{
-			App: args.App, Container: c, Process: spec.Process,
+			App: args.App, Container: c, Spec: spec,
 			Image:       args.Images[c.Image],
-			Environment: spec.Environment, Secrets: secrets,
+			Secrets:     secrets,
 			DatabaseURL: databases[c.Database].URL, RedisURL: user.URL,
 			Network: args.Platform.Network, NetworkName: args.Platform.networkName,
 			After: append(slices.Clone(before), images[c.Image]),
@@ -193,8 +185,8 @@ func (a *App) rollOut(ctx *pulumi.Context, platform *Platform, name string, work
 	registered := map[ledger.Role]*Workload{}
 	register := func(w *WorkloadArgs, after []pulumi.Resource) error {
 		w.After = slices.Concat(w.After, after)
-		workload, err := NewWorkload(ctx, ledger.Logical(name, string(w.Container.Role)), w, within)
-		registered[w.Container.Role] = workload
+		var err error
+		registered[w.Container.Role], err = NewWorkload(ctx, ledger.Logical(name, string(w.Container.Role)), w, within)
 		return err
 	}
 	previous := proven
@@ -213,29 +205,6 @@ func (a *App) rollOut(ctx *pulumi.Context, platform *Platform, name string, work
 		}
 	}
 	return registered, nil
-}
-
-// matchLedger holds what runs against what is booked.
-func matchLedger(app ledger.App, specs []WorkloadSpec) error {
-	running := map[ledger.Role]bool{}
-	for _, s := range specs {
-		if _, booked := app.Container(s.Role); !booked {
-			return fmt.Errorf("stacks/%s.go runs %s, which the ledger does not book; book it in internal/ledger or drop it", app.Name, ledger.ContainerName(app.Name, s.Role))
-		}
-		if running[s.Role] {
-			return fmt.Errorf("stacks/%s.go runs %s twice; a role has one container", app.Name, ledger.ContainerName(app.Name, s.Role))
-		}
-		running[s.Role] = true
-	}
-	for _, c := range app.Containers {
-		if _, booked := app.Database(c.Database); !booked {
-			return fmt.Errorf("the ledger gives %s the database %q, which %s does not have; correct Database in internal/ledger", ledger.ContainerName(app.Name, c.Role), c.Database, app.Name)
-		}
-		if !running[c.Role] {
-			return fmt.Errorf("the ledger books %s, and stacks/%s.go runs nothing in it; add the workload or unbook it", ledger.ContainerName(app.Name, c.Role), app.Name)
-		}
-	}
-	return nil
 }
 
 // pullImages registers each image of the app once. Images stay on the server when

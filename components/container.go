@@ -13,6 +13,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/shell"
+	"github.com/alorig/fleet/internal/workload"
 )
 
 // container is the form every container of the server has, an app's or a shared
@@ -29,7 +31,7 @@ type container struct {
 	address                     netip.Addr // fixed on the network; the zero value lets Docker choose
 	memory                      ledger.Memory
 	background                  bool // nobody waits for it: it gets the processor after the others
-	probe                       probe
+	probe                       workload.Probe
 	grace                       time.Duration
 	hostPorts                   docker.ContainerPortArray
 	volumes                     docker.ContainerVolumeArray
@@ -37,13 +39,10 @@ type container struct {
 	replaceOn                   []string // properties whose change makes it anew; "*" is any
 }
 
-// How long Docker waits for a new container's health, and how much it keeps of what a
-// container prints.
+// How much Docker keeps of what a container prints.
 const (
-	healthWait    = 180 * time.Second
-	healthRetries = 3
-	logFileSize   = "10m"
-	logFiles      = "3"
+	logFileSize = "10m"
+	logFiles    = "3"
 )
 
 // backgroundShares is the weight at the processor of what nobody waits for, where Docker
@@ -91,13 +90,13 @@ func (c container) register(ctx *pulumi.Context, name string, opts ...pulumi.Res
 		// With mustRun a refresh deletes a stopped container (docs/provider-surprises.md).
 		MustRun:     pulumi.Bool(false),
 		Wait:        pulumi.Bool(true),
-		WaitTimeout: pulumi.Int(int(healthWait.Seconds())),
+		WaitTimeout: pulumi.Int(int(workload.Patience.Seconds())),
 		Healthcheck: docker.ContainerHealthcheckArgs{
-			Tests:       pulumi.ToStringArray(c.probe.test),
-			Interval:    pulumi.String(dockerDuration(c.probe.interval)),
-			Timeout:     pulumi.String(dockerDuration(c.probe.timeout)),
-			StartPeriod: pulumi.String(dockerDuration(c.probe.startup)),
-			Retries:     pulumi.Int(healthRetries),
+			Tests:       pulumi.ToStringArray(c.probe.Test),
+			Interval:    pulumi.String(dockerDuration(c.probe.Interval)),
+			Timeout:     pulumi.String(dockerDuration(c.probe.Timeout)),
+			StartPeriod: pulumi.String(dockerDuration(c.probe.StartUp)),
+			Retries:     pulumi.Int(workload.Retries),
 		},
 		LogDriver: pulumi.String("json-file"),
 		LogOpts:   pulumi.StringMap{"max-size": pulumi.String(logFileSize), "max-file": pulumi.String(logFiles)},
@@ -147,14 +146,14 @@ func (c container) create() string {
 	for _, k := range slices.Sorted(maps.Keys(labels)) {
 		words = append(words, "--label", k+"="+labels[k])
 	}
-	if len(c.probe.test) > 0 {
-		test := make([]string, 0, len(c.probe.test)-1)
-		for _, word := range c.probe.test[1:] { // behind CMD
-			test = append(test, ShellWord(word))
+	if len(c.probe.Test) > 0 {
+		test := make([]string, 0, len(c.probe.Test)-1)
+		for _, word := range c.probe.Test[1:] { // behind CMD
+			test = append(test, shell.Word(word))
 		}
 		words = append(words, "--health-cmd", strings.Join(test, " "),
-			"--health-interval", dockerDuration(c.probe.interval), "--health-timeout", dockerDuration(c.probe.timeout),
-			"--health-start-period", dockerDuration(c.probe.startup), "--health-retries", strconv.Itoa(healthRetries))
+			"--health-interval", dockerDuration(c.probe.Interval), "--health-timeout", dockerDuration(c.probe.Timeout),
+			"--health-start-period", dockerDuration(c.probe.StartUp), "--health-retries", strconv.Itoa(workload.Retries))
 	}
 	var b strings.Builder
 	// First come the names of variables: a quoted word behind SECRET would be a credential
@@ -165,10 +164,10 @@ func (c container) create() string {
 	}
 	b.WriteString(" --name \"$1\"")
 	for _, word := range words {
-		b.WriteString(" " + ShellWord(word))
+		b.WriteString(" " + shell.Word(word))
 	}
 	for _, word := range append([]string{c.image}, c.command...) {
-		b.WriteString(" " + ShellWord(word))
+		b.WriteString(" " + shell.Word(word))
 	}
 	b.WriteString("\n}\n")
 	return b.String()

@@ -4,12 +4,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/shell"
 )
 
 // environment builds the variables of a container as docs/contract.md promises them.
@@ -19,42 +18,6 @@ type environment map[string]pulumi.StringInput
 func (e environment) plain(values map[string]string) {
 	for k, v := range values {
 		e[k] = pulumi.String(v)
-	}
-}
-
-// contract adds what every container of the app gets.
-func (e environment) contract(at place, databaseURL, redisURL pulumi.StringOutput) {
-	e["ALORIG_APP"] = pulumi.String(at.app.Name)
-	e["DATABASE_URL"] = databaseURL
-	e["REDIS_URL"] = redisURL
-	e["REDIS_KEY_PREFIX"] = pulumi.String(at.app.KeyPrefix)
-	for _, variable := range ledger.KeyPrefixVariables {
-		e[variable] = pulumi.String(at.app.KeyPrefix)
-	}
-	if at.container.Port != 0 {
-		e["PORT"] = pulumi.String(strconv.Itoa(at.container.Port))
-	}
-}
-
-// djangoHosts adds the hosts Django answers for and trusts forms from.
-func (e environment) djangoHosts(app ledger.App) {
-	var allowed, origins []string
-	for _, h := range app.Hosts {
-		parent, wildcard := strings.CutPrefix(h.Name, "*")
-		if wildcard {
-			allowed = append(allowed, parent)
-		} else {
-			allowed = append(allowed, h.Name)
-		}
-		origins = append(origins, "https://"+h.Name)
-	}
-	e["DJANGO_ALLOWED_HOSTS"] = pulumi.String(strings.Join(allowed, ","))
-	e["DJANGO_CSRF_TRUSTED_ORIGINS"] = pulumi.String(strings.Join(origins, ","))
-	for _, r := range app.Routes {
-		if r.Upstream == ledger.Backend && r.Path != "" {
-			// Caddy strips the path; Django puts it back into the URLs it makes.
-			e["FORCE_SCRIPT_NAME"] = pulumi.String(r.Path)
-		}
 	}
 }
 
@@ -82,7 +45,7 @@ func (e environment) exports() pulumi.StringOutput {
 	return pulumi.All(values...).ApplyT(func(values []any) string {
 		var b strings.Builder
 		for i, name := range names {
-			fmt.Fprintf(&b, "export %s=%s\n", name, ShellWord(values[i].(string)))
+			fmt.Fprintf(&b, "export %s=%s\n", name, shell.Word(values[i].(string)))
 		}
 		return b.String()
 	}).(pulumi.StringOutput)

@@ -13,6 +13,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/workload"
 )
 
 // The scripts of a handover and of a migration as the program registers them, on an
@@ -264,21 +265,21 @@ func (s handoverServer) scripts() map[string]registration {
 	}
 	r := &scriptRecorder{found: map[string]registration{}}
 	err := pulumi.RunErr(func(ctx *pulumi.Context) error {
-		workload := &WorkloadArgs{
-			App: app, Container: c, Process: Gunicorn{Workers: 3, Threads: 2}, Image: "registry.example.com/psydge@sha256:4e1f",
-			Environment: map[string]string{"GREETING": awkward, "EMPTY": ""},
+		args := &WorkloadArgs{
+			App: app, Container: c, Image: "registry.example.com/psydge@sha256:4e1f",
+			Spec:        workload.Spec{Process: workload.Gunicorn{Workers: 3, Threads: 2}, Environment: map[string]string{"GREETING": awkward, "EMPTY": ""}},
 			Secrets:     map[string]pulumi.StringOutput{"SECRET_KEY": secret(awkward)},
 			DatabaseURL: secret("postgres://c4n4ry"), RedisURL: secret("redis://c4n4ry"),
 			Network: pulumi.String("alorig_net"), NetworkName: "alorig_net",
 		}
-		if _, err := NewMigration(ctx, "psydge-migration", &MigrationArgs{Workload: workload, Platform: platform}); err != nil {
+		if _, err := NewMigration(ctx, "psydge-migration", &MigrationArgs{Workload: args, Platform: platform}); err != nil {
 			return err
 		}
 		var err error
-		if workload.Handover, err = NewHandover(ctx, "psydge-handover", &HandoverArgs{Workload: workload, Platform: platform, Try: true}); err != nil {
+		if args.Handover, err = NewHandover(ctx, "psydge-handover", &HandoverArgs{Workload: args, Platform: platform, Try: true}); err != nil {
 			return err
 		}
-		_, err = NewWorkload(ctx, "psydge-backend", workload)
+		_, err = NewWorkload(ctx, "psydge-backend", args)
 		return err
 	}, pulumi.WithMocks("alorig", ourStack, r))
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/workload"
 )
 
 // MigrationArgs declares the migration of an app's database.
@@ -30,14 +31,11 @@ type Migration struct {
 //go:embed scripts/migrate.sh
 var migrate string
 
-// migrateDatabase is what the image must understand (docs/contract.md).
-var migrateDatabase = []string{"python", "manage.py", "migrate", "--noinput"}
-
 // NewMigration registers the migration.
 func NewMigration(ctx *pulumi.Context, name string, args *MigrationArgs, opts ...pulumi.ResourceOption) (*Migration, error) {
 	migration := &Migration{}
 	c := args.Workload.container(ctx.Stack())
-	c.service, c.command, c.probe = "migrate", migrateDatabase, probe{}
+	c.service, c.command, c.probe = "migrate", workload.Migration, workload.Probe{}
 	inputs := pulumi.Map{"app": pulumi.String(c.app), "memory": pulumi.Int(int(c.memory.Limit))}
 	if err := ctx.RegisterComponentResourceV2(ledger.TypeMigration, name, inputs, migration, opts...); err != nil {
 		return nil, fmt.Errorf("registering migration %q: %w", name, err)

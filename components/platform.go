@@ -4,7 +4,6 @@ import (
 	_ "embed" // the scripts
 	"fmt"
 	"net/netip"
-	"time"
 
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
 	"github.com/pulumi/pulumi-postgresql/sdk/v3/go/postgresql"
@@ -12,21 +11,12 @@ import (
 
 	"github.com/alorig/fleet/internal/caddysite"
 	"github.com/alorig/fleet/internal/ledger"
-)
-
-// PlatformMode tells whose the shared services are.
-type PlatformMode string
-
-const (
-	// Existing looks the services of Phase 0 up and creates none of them.
-	Existing PlatformMode = "existing"
-	// Managed creates them: a new server, or the sandbox.
-	Managed PlatformMode = "managed"
+	"github.com/alorig/fleet/internal/workload"
 )
 
 // PlatformArgs declares the shared services.
 type PlatformArgs struct {
-	Mode             PlatformMode
+	Mode             workload.PlatformMode
 	Ledger           ledger.Ledger
 	Shell            Shell
 	CaddyDirectory   string              // on the server; mounted in Caddy at /etc/caddy
@@ -35,7 +25,7 @@ type PlatformArgs struct {
 
 	// Only for Managed.
 	Subnet          netip.Prefix        // of the network
-	Images          map[string]string   // references by the kind's name; see [Optional]
+	Images          map[string]string   // references by the kind's name; see [workload.Optional]
 	PostgresUser    string              // the superuser
 	CloudflareToken pulumi.StringOutput // for Caddy's DNS challenge; a secret
 	TLS             caddysite.TLS
@@ -85,12 +75,12 @@ func NewPlatform(ctx *pulumi.Context, name string, args *PlatformArgs, opts ...p
 	}
 	var err error
 	switch args.Mode {
-	case Existing:
+	case workload.Existing:
 		err = platform.lookUp(ctx, args)
-	case Managed:
+	case workload.Managed:
 		err = platform.create(ctx, args)
 	default:
-		err = fmt.Errorf("platform mode %q; accepted are %q and %q", args.Mode, Existing, Managed)
+		err = fmt.Errorf("platform mode %q; accepted are %q and %q", args.Mode, workload.Existing, workload.Managed)
 	}
 	if err != nil {
 		return nil, err
@@ -99,26 +89,6 @@ func NewPlatform(ctx *pulumi.Context, name string, args *PlatformArgs, opts ...p
 		return nil, fmt.Errorf("registering outputs of platform %q: %w", name, err)
 	}
 	return platform, nil
-}
-
-// Optional tells whether a managed platform stands without a service, and so leaves out
-// the one for which it is given no image. No app needs Portainer, and Portainer can do
-// anything to the server: nobody should get it unasked.
-func Optional(k ledger.Kind) bool { return k == ledger.Portainer }
-
-// PostgresAddress is the one fixed address of a managed network. Nothing of PostgreSQL is
-// published, so whoever changes databases, from the server itself or by an SSH forward,
-// must know where it is before it exists.
-func PostgresAddress(subnet netip.Prefix) netip.Addr { return gateway(subnet).Next() }
-
-func gateway(subnet netip.Prefix) netip.Addr { return subnet.Masked().Addr().Next() }
-
-// ownAddresses is the upper half of the subnet, from which Docker gives addresses: left
-// to the whole of it, the first container to start would take PostgreSQL's.
-func ownAddresses(subnet netip.Prefix) netip.Prefix {
-	address := subnet.Masked().Addr().As4()
-	address[subnet.Bits()/8] |= 0x80 >> (subnet.Bits() % 8)
-	return netip.PrefixFrom(netip.AddrFrom4(address), subnet.Bits()+1)
 }
 
 // lock is a file on the server that keeps two scripts from the same thing.
@@ -151,8 +121,8 @@ func (p *Platform) create(ctx *pulumi.Context, args *PlatformArgs) error {
 		Name: pulumi.String(args.Ledger.Server.Network), Driver: pulumi.String("bridge"),
 		IpamConfigs: docker.NetworkIpamConfigArray{docker.NetworkIpamConfigArgs{
 			Subnet:  pulumi.String(args.Subnet.Masked().String()),
-			IpRange: pulumi.String(ownAddresses(args.Subnet).String()),
-			Gateway: pulumi.String(gateway(args.Subnet).String()), // Docker's own choice would show as a change
+			IpRange: pulumi.String(ledger.DockerAddresses(args.Subnet).String()),
+			Gateway: pulumi.String(ledger.Gateway(args.Subnet).String()), // Docker's own choice would show as a change
 		}},
 		Labels: docker.NetworkLabelArray{docker.NetworkLabelArgs{Label: pulumi.String(ledger.LabelStack), Value: pulumi.String(ctx.Stack())}},
 	}, within, pulumi.DeleteBeforeReplace(true))
@@ -178,7 +148,7 @@ func (p *Platform) create(ctx *pulumi.Context, args *PlatformArgs) error {
 			continue
 		}
 		reference, ok := args.Images[string(s.Kind)]
-		if !ok && Optional(s.Kind) {
+		if !ok && workload.Optional(s.Kind) {
 			continue
 		}
 		if !ok {
@@ -241,86 +211,42 @@ func (p *Platform) closeMaintenanceDatabases(ctx *pulumi.Context, after pulumi.R
 	return nil
 }
 
-// Linux capabilities an official image needs to drop from root to its own user, and
-// Caddy to listen below 1024. Without CAP_ a refresh reads another name back than was
-// set, and the next update replaces the container.
-var (
-	dropPrivileges = []string{"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID"}
-	bindLowPorts   = []string{"CAP_NET_BIND_SERVICE"}
-)
-
+// container is the container of a shared service.
 func (p *Platform) container(ctx *pulumi.Context, args *PlatformArgs, s ledger.Service, image string) (container, error) {
+	runs, err := workload.ServiceOf(s, args.Ledger.Server, args.PostgresUser)
+	if err != nil {
+		return container{}, err
+	}
 	c := container{
 		name: s.Container, project: "infra", service: string(s.Kind), stack: ctx.Stack(),
-		image: image, network: p.Network, networkName: args.Ledger.Server.Network, memory: s.Memory, grace: 30 * time.Second,
+		image: image, network: p.Network, networkName: args.Ledger.Server.Network, memory: s.Memory,
+		entrypoint: runs.Entrypoint, command: runs.Command, probe: runs.Probe, grace: runs.Grace, capabilities: runs.Capabilities,
 		replaceOn: []string{"healthcheck"}, // the provider ignores the change otherwise
-		probe:     probe{interval: 10 * time.Second, timeout: 5 * time.Second, startup: time.Minute},
-	}
-	env := environment{}
-	volume := func(name, at string) {
-		c.volumes = append(c.volumes, docker.ContainerVolumeArgs{VolumeName: pulumi.String(name), ContainerPath: pulumi.String(at)})
+		env:       environment{},
 	}
 	for _, port := range s.HostPorts {
 		c.hostPorts = append(c.hostPorts, docker.ContainerPortArgs{Internal: pulumi.Int(port), External: pulumi.Int(port)})
 	}
+	c.volumes = docker.ContainerVolumeArray{
+		docker.ContainerVolumeArgs{VolumeName: pulumi.String(ledger.Volume(s.Container)), ContainerPath: pulumi.String(runs.Data)},
+	}
+	mount := func(host, at string, readOnly pulumi.BoolPtrInput) {
+		c.volumes = append(c.volumes, docker.ContainerVolumeArgs{HostPath: pulumi.String(host), ContainerPath: pulumi.String(at), ReadOnly: readOnly})
+	}
 	switch s.Kind {
 	case ledger.Postgres:
-		env["POSTGRES_USER"] = pulumi.String(args.PostgresUser)
-		env["POSTGRES_PASSWORD"] = args.PostgresPassword
-		c.address = PostgresAddress(args.Subnet)
-		// A fast shutdown waits for clients; a database killed hard recovers on start.
-		c.grace, c.capabilities = 60*time.Second, dropPrivileges
-		c.command = []string{
-			"postgres",
-			"-c", fmt.Sprintf("max_connections=%d", args.Ledger.Server.Connections+reservedSuperuser),
-			"-c", fmt.Sprintf("superuser_reserved_connections=%d", reservedSuperuser),
-			"-c", fmt.Sprintf("shared_buffers=%dMB", s.Memory.Limit/4),
-		}
-		// On the socket the server of initdb answers too; over TCP only the real one does.
-		c.probe.test = []string{"CMD", "pg_isready", "-h", "127.0.0.1", "-U", args.PostgresUser}
-		volume(ledger.Volume(s.Container), "/var/lib/postgresql/data")
+		c.address = ledger.PostgresAddress(args.Subnet)
+		c.env["POSTGRES_USER"] = pulumi.String(args.PostgresUser)
+		c.env[runs.Password] = args.PostgresPassword
 	case ledger.Redis:
-		env["REDIS_PASSWORD"] = args.RedisPassword
-		c.capabilities = dropPrivileges
-		c.entrypoint = []string{"sh", "-c", fmt.Sprintf(redisStart, args.Ledger.Server.RedisMemory)}
-		c.probe.test = []string{"CMD-SHELL", `REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli ping | grep -q PONG`}
-		volume(ledger.Volume(s.Container), "/data")
+		c.env[runs.Password] = args.RedisPassword
 	case ledger.Caddy:
-		env["CLOUDFLARE_API_TOKEN"] = args.CloudflareToken
-		c.capabilities = bindLowPorts
-		c.command = []string{"caddy", "run", "--config", "/etc/caddy/Caddyfile"}
-		c.probe.test = []string{"CMD", "wget", "-q", "-O", "/dev/null", "http://localhost/health"} // of the main Caddyfile
-		volume(ledger.Volume(s.Container), "/data")
-		c.volumes = append(c.volumes,
-			docker.ContainerVolumeArgs{HostPath: pulumi.String(args.CaddyDirectory), ContainerPath: pulumi.String("/etc/caddy"), ReadOnly: pulumi.Bool(true)},
-			docker.ContainerVolumeArgs{HostPath: pulumi.String(ledger.StaticDirectory), ContainerPath: pulumi.String(ledger.StaticDirectory), ReadOnly: pulumi.Bool(true)},
-		)
+		c.env[runs.Password] = args.CloudflareToken
+		mount(args.CaddyDirectory, "/etc/caddy", pulumi.Bool(true))
+		mount(ledger.StaticDirectory, ledger.StaticDirectory, pulumi.Bool(true))
 	case ledger.Portainer:
-		c.command = []string{"--no-analytics"}
-		// The image has no shell and no client; its own flag answers for it.
-		c.probe.test = []string{"CMD", "/portainer", "--version"}
-		volume(ledger.Volume(s.Container), "/data")
-		c.volumes = append(c.volumes, docker.ContainerVolumeArgs{
-			HostPath: pulumi.String("/var/run/docker.sock"), ContainerPath: pulumi.String("/var/run/docker.sock"),
-		})
-	case ledger.Flower:
-		return c, fmt.Errorf("%s runs on demand and is never declared", s.Container)
-	default:
-		return c, fmt.Errorf("%s is of the kind %q, which the platform cannot create", s.Container, s.Kind)
+		mount("/var/run/docker.sock", "/var/run/docker.sock", nil)
+	default: // ServiceOf knows no other that is created
 	}
-	c.env = env
 	return c, nil
 }
-
-// reservedSuperuser keeps connections for the operator when the apps hold all theirs.
-const reservedSuperuser = 3
-
-// redisStart writes the default user with the hash of its password into the ACL file, so
-// that the password is on no command line, and keeps the users of the apps.
-// A broker must never evict: with noeviction a full Redis refuses writes and an alert
-// tells; anything else loses tasks silently (docs/adr/0009-redis-never-evicts.md).
-const redisStart = `password=$(printf %%s "$REDIS_PASSWORD" | sha256sum | cut -c1-64)
-touch /data/users.acl
-others=$(grep -v '^user default ' /data/users.acl || true)
-printf 'user default on #%%s ~* &* +@all\n%%s\n' "$password" "$others" > /data/users.acl
-exec docker-entrypoint.sh redis-server --dir /data --appendonly yes --aclfile /data/users.acl --maxmemory %dmb --maxmemory-policy noeviction`

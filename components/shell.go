@@ -2,7 +2,6 @@ package components
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/pulumi/pulumi-command/sdk/go/command/local"
 	"github.com/pulumi/pulumi-command/sdk/go/command/remote"
@@ -72,6 +71,3 @@ func stdout(ran pulumi.Resource) pulumi.StringOutput {
 	}
 	panic(fmt.Sprintf("%T is not what Shell.run registers", ran))
 }
-
-// ShellWord writes a text as one word of a POSIX shell.
-func ShellWord(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

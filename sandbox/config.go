@@ -17,10 +17,10 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 
-	"github.com/alorig/fleet/components"
 	"github.com/alorig/fleet/internal/engine"
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/pinned"
+	"github.com/alorig/fleet/internal/workload"
 	"github.com/alorig/fleet/stacks"
 )
 
@@ -36,7 +36,7 @@ func secretKeys() []string {
 	keys := []string{"cloudflareApiToken", "postgresPassword", "redisPassword"}
 	workloads := stacks.Defined()
 	for _, app := range ledger.Alorig().Apps {
-		for _, name := range components.RequiredSecrets(app, workloads[app.Name]) {
+		for _, name := range workload.RequiredSecrets(app, workloads[app.Name]) {
 			keys = append(keys, "secrets."+app.Name+"."+name)
 		}
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/alorig/fleet/components"
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/workload"
 )
 
 // testIsolation tries each app's accounts on what belongs to the others, while workers
@@ -106,7 +106,7 @@ func (s *suite) tryDatabases(t *testing.T) {
 	want := []string{"postgres", "template0", "template1"}
 	for _, app := range ledger.Alorig().Apps {
 		for _, d := range app.Databases {
-			password := s.own.Values["secrets."+app.Name+"."+components.DatabasePasswordKey(app, d)]
+			password := s.own.Values["secrets."+app.Name+"."+workload.DatabasePasswordKey(app, d)]
 			accounts = append(accounts, account{d.Role, d.Name, password, app.ConnectionLimit(d)})
 			want = append(want, d.Name)
 		}
@@ -442,7 +442,7 @@ func (s *suite) tryRedis(t *testing.T) {
 // tryRedisUser tries one app's user on its own share of Redis and on everybody's. A refusal
 // counts only if it is one of permission.
 func (s *suite) tryRedisUser(t *testing.T, admin *redisConn, address string, app ledger.App, owners map[string]int) {
-	password := s.own.Values["secrets."+app.Name+"."+components.RedisPasswordKey]
+	password := s.own.Values["secrets."+app.Name+"."+workload.RedisPasswordKey]
 	c := dialRedis(t, address, app.Name, password)
 	own := app.KeyPrefix + "isolation"
 	number := strconv.Itoa(app.RedisDB)

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/alorig/fleet/components"
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/workload"
 	"github.com/alorig/fleet/policy/rules"
 )
 
@@ -13,7 +13,7 @@ import (
 // hosts each, on a server that is large enough, and its configuration.
 func syntheticFleet(b *testing.B, n int) (Fleet, PlainConfig) {
 	b.Helper()
-	f := Fleet{Ledger: ledger.Alorig(), Workloads: Workloads{}}
+	f := Fleet{Ledger: ledger.Alorig(), Workloads: workload.Apps{}}
 	f.Ledger.Server.Memory, f.Ledger.Server.UpgradeTrigger, f.Ledger.Server.Connections = 1<<30, 1<<30, 1<<20
 	f.Ledger.Reserved, f.Ledger.Apps = f.Ledger.Reserved[:1], nil
 	zones, images := map[string]string{}, map[string]string{}
@@ -33,10 +33,10 @@ func syntheticFleet(b *testing.B, n int) (Fleet, PlainConfig) {
 			Routes:    []ledger.Route{{Host: zone, Static: "web"}, {Host: "api." + zone, Upstream: ledger.Backend, Port: port}},
 		})
 		secrets := []string{"SECRET_KEY"}
-		f.Workloads[name] = []components.WorkloadSpec{
-			{Role: ledger.Backend, Process: components.Gunicorn{Workers: 1, Threads: 2}, Secrets: secrets},
-			{Role: ledger.Worker, Process: components.CeleryWorker{Concurrency: 1}, Secrets: secrets},
-			{Role: ledger.Beat, Process: components.CeleryBeat{}, Secrets: secrets},
+		f.Workloads[name] = []workload.Spec{
+			{Role: ledger.Backend, Process: workload.Gunicorn{Workers: 1, Threads: 2}, Secrets: secrets},
+			{Role: ledger.Worker, Process: workload.CeleryWorker{Concurrency: 1}, Secrets: secrets},
+			{Role: ledger.Beat, Process: workload.CeleryBeat{}, Secrets: secrets},
 		}
 		zones[zone] = fmt.Sprintf("%032x", i+1)
 		images[name+"-backend"] = "registry.example.com/alorig/" + name + "-backend@sha256:20be73c9b7350d05f849acb668b7ede4991fa9d8f1173b0821a26fe8d2e0c064"

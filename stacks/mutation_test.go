@@ -13,6 +13,7 @@ import (
 	"github.com/alorig/fleet/components"
 	"github.com/alorig/fleet/internal/dryrun"
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/workload"
 	"github.com/alorig/fleet/policy/rules"
 )
 
@@ -786,7 +787,7 @@ func planted(config PlainConfig, canary string) PlainConfig {
 	f := Alorig()
 	for _, app := range f.Ledger.Apps {
 		secrets[app.Name] = map[string]string{}
-		for _, key := range components.RequiredSecrets(app, f.Workloads[app.Name]) {
+		for _, key := range workload.RequiredSecrets(app, f.Workloads[app.Name]) {
 			secrets[app.Name][key] = canary + "-" + app.Name + "-" + key
 		}
 	}

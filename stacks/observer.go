@@ -1,8 +1,8 @@
 package stacks
 
 import (
-	"github.com/alorig/fleet/components"
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/workload"
 )
 
 // Observer OS (seed §7).
@@ -16,8 +16,8 @@ func init() {
 		"RUNWARE_API_KEY",
 	}
 	define("observer",
-		components.WorkloadSpec{Role: ledger.Backend, Process: components.Gunicorn{Workers: 2, Threads: 2}, Secrets: secrets},
-		components.WorkloadSpec{Role: ledger.Worker, Process: components.CeleryWorker{Concurrency: 2}, Secrets: secrets},
-		components.WorkloadSpec{Role: ledger.Beat, Process: components.CeleryBeat{}, Secrets: secrets},
+		workload.Spec{Role: ledger.Backend, Process: workload.Gunicorn{Workers: 2, Threads: 2}, Secrets: secrets},
+		workload.Spec{Role: ledger.Worker, Process: workload.CeleryWorker{Concurrency: 2}, Secrets: secrets},
+		workload.Spec{Role: ledger.Beat, Process: workload.CeleryBeat{}, Secrets: secrets},
 	)
 }

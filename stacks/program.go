@@ -16,26 +16,24 @@ import (
 
 	"github.com/alorig/fleet/components"
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/workload"
 )
 
 // Project is the Pulumi project's name, and the namespace of its configuration.
 const Project = "alorig"
 
-// Workloads is what runs in each app, by app name.
-type Workloads map[string][]components.WorkloadSpec
-
 // defined collects what the files of this package define.
-var defined = Workloads{}
+var defined = workload.Apps{}
 
-func define(app string, specs ...components.WorkloadSpec) { defined[app] = specs }
+func define(app string, specs ...workload.Spec) { defined[app] = specs }
 
 // Defined returns what runs in the apps of this package.
-func Defined() Workloads { return maps.Clone(defined) }
+func Defined() workload.Apps { return maps.Clone(defined) }
 
 // Fleet is what a program declares: the ledger and what runs in its apps.
 type Fleet struct {
 	Ledger    ledger.Ledger
-	Workloads Workloads
+	Workloads workload.Apps
 }
 
 // Alorig is the real fleet.

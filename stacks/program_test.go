@@ -17,8 +17,9 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alorig/fleet/components"
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/shell"
+	"github.com/alorig/fleet/internal/workload"
 	"github.com/alorig/fleet/policy/rules"
 )
 
@@ -422,7 +423,7 @@ func TestEnvironmentContract(t *testing.T) {
 				t.Fatal("not in the ledger")
 			}
 			specs := Defined()[c.App.Name]
-			spec := specs[slices.IndexFunc(specs, func(s components.WorkloadSpec) bool { return s.Role == c.Role })]
+			spec := specs[slices.IndexFunc(specs, func(s workload.Spec) bool { return s.Role == c.Role })]
 			env, secret := map[string]string{}, map[string]bool{}
 			envs, _ := rules.Read[property.Array](r.Props, "envs")
 			var order []string
@@ -479,7 +480,7 @@ func TestEnvironmentContract(t *testing.T) {
 			}
 
 			d, _ := c.App.Database(c.Database)
-			passwordKey := components.DatabasePasswordKey(c.App, d)
+			passwordKey := workload.DatabasePasswordKey(c.App, d)
 			sameURL(t, env["DATABASE_URL"], "postgres", d.Role, "c4n4ry-"+c.App.Name+"-"+passwordKey, "alorig_postgres:5432", "/"+c.Database)
 			sameURL(t, env["REDIS_URL"], "redis", c.App.Name, "c4n4ry-"+c.App.Name+"-REDIS_PASSWORD", "alorig_redis:6379", "/"+strconv.Itoa(c.App.RedisDB))
 		})
@@ -830,7 +831,7 @@ func TestTransientContainersGetTheirVariablesInSecret(t *testing.T) {
 			envs, _ := rules.Read[property.Array](c.Props, "envs")
 			for _, entry := range envs.All {
 				key, value, _ := strings.Cut(entry.AsString(), "=")
-				exports = append(exports, "export "+key+"="+components.ShellWord(value))
+				exports = append(exports, "export "+key+"="+shell.Word(value))
 				if !strings.Contains(create, " --env "+key+" ") {
 					t.Errorf("%s is not passed on", key)
 				}
@@ -840,7 +841,7 @@ func TestTransientContainersGetTheirVariablesInSecret(t *testing.T) {
 			}
 			image, _ := rules.Read[string](c.Props, "image")
 			memory, _ := rules.Read[float64](c.Props, "memory")
-			for _, want := range []string{" " + components.ShellWord(image) + " ", fmt.Sprintf(" '--memory' '%vm' ", memory)} {
+			for _, want := range []string{" " + shell.Word(image) + " ", fmt.Sprintf(" '--memory' '%vm' ", memory)} {
 				if !strings.Contains(create, want) {
 					t.Errorf("what it creates has no %q", want)
 				}
@@ -945,7 +946,7 @@ func TestNothingIsRegisteredBeforeSettingsAreComplete(t *testing.T) {
 // mandatory rule refuses, before the first registration.
 func TestTheGuardRefusesBeforeAnythingIsRegistered(t *testing.T) {
 	t.Parallel()
-	spec := func(f Fleet, app string, change func(s *components.WorkloadSpec)) Fleet {
+	spec := func(f Fleet, app string, change func(s *workload.Spec)) Fleet {
 		f.Workloads = maps.Clone(f.Workloads)
 		f.Workloads[app] = slices.Clone(f.Workloads[app])
 		change(&f.Workloads[app][0])
@@ -957,7 +958,7 @@ func TestTheGuardRefusesBeforeAnythingIsRegistered(t *testing.T) {
 		says []string
 	}{
 		{"a credential in the open", func(f Fleet) Fleet {
-			return spec(f, "asms", func(s *components.WorkloadSpec) {
+			return spec(f, "asms", func(s *workload.Spec) {
 				s.Environment = map[string]string{"SENDGRID_API_KEY": "c4n4ry-open"}
 			})
 		}, []string{"1 finding refuses this update; nothing was changed", "- [secret-handling] asms_backend", "SENDGRID_API_KEY", "docs/policies.md"}},

@@ -3,8 +3,8 @@ package stacks
 import (
 	"time"
 
-	"github.com/alorig/fleet/components"
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/workload"
 )
 
 // Psydge (seed §4): real-time, so Daphne serves WebSockets beside Gunicorn.
@@ -18,10 +18,10 @@ func init() {
 		"BROKER_ENCRYPTION_KEY", // broker credentials are encrypted at rest
 	}
 	define("psydge",
-		components.WorkloadSpec{Role: ledger.Backend, Process: components.Gunicorn{Workers: 3, Threads: 2}, Secrets: secrets},
-		components.WorkloadSpec{Role: ledger.Channels, Process: components.Daphne{Threads: 2}, Secrets: secrets},
+		workload.Spec{Role: ledger.Backend, Process: workload.Gunicorn{Workers: 3, Threads: 2}, Secrets: secrets},
+		workload.Spec{Role: ledger.Channels, Process: workload.Daphne{Threads: 2}, Secrets: secrets},
 		// An AI call may take minutes, and a stop must not cut it off.
-		components.WorkloadSpec{Role: ledger.Worker, Process: components.CeleryWorker{Concurrency: 4, Longest: 5 * time.Minute}, Secrets: secrets},
-		components.WorkloadSpec{Role: ledger.Beat, Process: components.CeleryBeat{}, Secrets: secrets},
+		workload.Spec{Role: ledger.Worker, Process: workload.CeleryWorker{Concurrency: 4, Longest: 5 * time.Minute}, Secrets: secrets},
+		workload.Spec{Role: ledger.Beat, Process: workload.CeleryBeat{}, Secrets: secrets},
 	)
 }

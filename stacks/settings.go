@@ -18,24 +18,25 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"golang.org/x/crypto/ssh"
 
-	"github.com/alorig/fleet/components"
 	"github.com/alorig/fleet/internal/caddysite"
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/shell"
+	"github.com/alorig/fleet/internal/workload"
 )
 
 // Settings is the configuration of a stack. Pulumi.yaml documents every key; this file
 // alone reads them.
 type Settings struct {
-	Rollout    string                  // alorig:rollout; "" when it is "none"
-	Platform   components.PlatformMode // alorig:platform
-	Address    string                  // alorig:serverAddress, IPv4
-	SSH        *SSH                    // alorig:ssh; nil with alorig:engine "local"
-	Zones      map[string]string       // alorig:zones, zone ids by domain
-	Images     map[string]string       // alorig:images, references by image name
-	AdminCIDRs []netip.Prefix          // alorig:adminCidrs
-	Postgres   Postgres                // alorig:postgres
-	Registry   *Registry               // alorig:registry; nil when images are public
-	Subnet     netip.Prefix            // alorig:subnet, default 172.30.0.0/24
+	Rollout    string                // alorig:rollout; "" when it is "none"
+	Platform   workload.PlatformMode // alorig:platform
+	Address    string                // alorig:serverAddress, IPv4
+	SSH        *SSH                  // alorig:ssh; nil with alorig:engine "local"
+	Zones      map[string]string     // alorig:zones, zone ids by domain
+	Images     map[string]string     // alorig:images, references by image name
+	AdminCIDRs []netip.Prefix        // alorig:adminCidrs
+	Postgres   Postgres              // alorig:postgres
+	Registry   *Registry             // alorig:registry; nil when images are public
+	Subnet     netip.Prefix          // alorig:subnet, default 172.30.0.0/24
 
 	DockerSocket   string        // alorig:dockerSocket, default unix:///var/run/docker.sock
 	TLS            caddysite.TLS // alorig:tls, default "cloudflare"
@@ -106,7 +107,7 @@ func parseSettings(src source, f Fleet, placeholders bool) (Settings, error) {
 	} else if reached, ok := f.Ledger.Through(s.Rollout); ok && s.Rollout != "" {
 		stage = reached
 	}
-	s.Platform = components.PlatformMode(p.choice("platform", "", string(components.Existing), string(components.Managed)))
+	s.Platform = workload.PlatformMode(p.choice("platform", "", string(workload.Existing), string(workload.Managed)))
 	s.TLS = caddysite.TLS(p.choice("tls", string(caddysite.Cloudflare), string(caddysite.Cloudflare), string(caddysite.Internal)))
 	s.Address = p.address("serverAddress")
 	s.CaddyDirectory = p.text("caddyDirectory", "/srv/alorig/caddy", directoryPattern, "an absolute path of letters, digits, dots, dashes and underscores")
@@ -125,11 +126,11 @@ func parseSettings(src source, f Fleet, placeholders bool) (Settings, error) {
 	s.Zones = p.zones(stage.Zones())
 	images := stage.Images()
 	var optional []string
-	if s.Platform == components.Managed {
+	if s.Platform == workload.Managed {
 		for _, service := range f.Ledger.Services {
 			switch {
 			case service.OnDemand:
-			case components.Optional(service.Kind):
+			case workload.Optional(service.Kind):
 				optional = append(optional, string(service.Kind))
 			default:
 				images = append(images, string(service.Kind))
@@ -143,7 +144,7 @@ func parseSettings(src source, f Fleet, placeholders bool) (Settings, error) {
 	s.CloudflareToken = p.secret("cloudflareApiToken")
 	required := map[string][]string{}
 	for _, app := range stage.Apps {
-		required[app.Name] = components.RequiredSecrets(app, f.Workloads[app.Name])
+		required[app.Name] = workload.RequiredSecrets(app, f.Workloads[app.Name])
 	}
 	s.Secrets = p.appSecrets(stage.AppNames(), required)
 
@@ -222,7 +223,7 @@ func (p *parser) bad(keyPath, problem, accepts, example string, secret bool) {
 	if nested || strings.Contains(key, ".") {
 		remedy += "--path "
 	}
-	remedy += components.ShellWord(Project + ":" + keyPath)
+	remedy += shell.Word(Project + ":" + keyPath)
 	if example != "" { // a secret is asked for, not typed where the shell keeps it
 		remedy += " " + example
 	}
@@ -345,8 +346,8 @@ func (p *parser) port(keyPath string, value, standard int) {
 // itself gives PostgreSQL, when that is on this machine.
 func (p *parser) postgres(s Settings) Postgres {
 	host, port := "127.0.0.1", 15432
-	if s.SSH == nil && s.Platform == components.Managed && s.Subnet.IsValid() {
-		host, port = components.PostgresAddress(s.Subnet).String(), 5432
+	if s.SSH == nil && s.Platform == workload.Managed && s.Subnet.IsValid() {
+		host, port = ledger.PostgresAddress(s.Subnet).String(), 5432
 	}
 	pg := Postgres{Host: host, Port: port, User: "postgres", Password: p.secret("postgresPassword")}
 	if !p.object("postgres", "an object with host, port and user", ".port", strconv.Itoa(port), &pg) {

@@ -23,8 +23,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 	"golang.org/x/crypto/ssh"
 
-	"github.com/alorig/fleet/components"
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/workload"
 )
 
 // stored is a configuration as an update sees it: keys without their namespace, the
@@ -109,7 +109,7 @@ func inUse() stored {
 	secrets := map[string]map[string]string{}
 	for _, app := range l.Apps {
 		secrets[app.Name] = map[string]string{}
-		for _, name := range components.RequiredSecrets(app, Defined()[app.Name]) {
+		for _, name := range workload.RequiredSecrets(app, Defined()[app.Name]) {
 			secrets[app.Name][name] = "c4n4ry-" + app.Name + "-" + name
 		}
 	}
@@ -145,7 +145,7 @@ func TestACompleteConfigurationIsRead(t *testing.T) {
 	if err := s.refuseDocumentationValues(); err != nil {
 		t.Error(err)
 	}
-	if s.Rollout != "asms" || s.Platform != components.Existing || s.Address != "8.8.4.4" {
+	if s.Rollout != "asms" || s.Platform != workload.Existing || s.Address != "8.8.4.4" {
 		t.Errorf("read %v", s)
 	}
 	if s.SSH == nil || s.SSH.User != "alorig" || s.SSH.PrivateKey.reveal() != keys().private {
@@ -435,7 +435,7 @@ func TestEverythingMissingAtOnce(t *testing.T) {
 		"adminCidrs[0]", "redisPassword", "cloudflareApiToken",
 	}
 	for _, app := range ledger.Alorig().Apps {
-		for _, name := range components.RequiredSecrets(app, Defined()[app.Name]) {
+		for _, name := range workload.RequiredSecrets(app, Defined()[app.Name]) {
 			want = append(want, "secrets."+app.Name+"."+name)
 		}
 	}

@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"testing"
 
-	"github.com/alorig/fleet/components"
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/workload"
 	"github.com/alorig/fleet/policy/rules"
 )
 
@@ -28,12 +28,12 @@ func seventhEntry() ledger.App {
 }
 
 // … one file in stacks/ with a call of define …
-func seventhWorkloads() []components.WorkloadSpec {
+func seventhWorkloads() []workload.Spec {
 	secrets := []string{"SECRET_KEY"}
-	return []components.WorkloadSpec{
-		{Role: ledger.Backend, Process: components.Gunicorn{Workers: 1, Threads: 2}, Secrets: secrets},
-		{Role: ledger.Worker, Process: components.CeleryWorker{Concurrency: 1}, Secrets: secrets},
-		{Role: ledger.Beat, Process: components.CeleryBeat{}, Secrets: secrets},
+	return []workload.Spec{
+		{Role: ledger.Backend, Process: workload.Gunicorn{Workers: 1, Threads: 2}, Secrets: secrets},
+		{Role: ledger.Worker, Process: workload.CeleryWorker{Concurrency: 1}, Secrets: secrets},
+		{Role: ledger.Beat, Process: workload.CeleryBeat{}, Secrets: secrets},
 	}
 }
 

@@ -3,8 +3,8 @@ package stacks
 import (
 	"time"
 
-	"github.com/alorig/fleet/components"
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/workload"
 )
 
 // Alorig Site Builder (seed §6): Django beside Payload CMS on Node.js, which keeps a
@@ -12,13 +12,13 @@ import (
 func init() {
 	secrets := []string{"SECRET_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "PAYLOAD_SYNC_TOKEN"}
 	define("sitebuilder",
-		components.WorkloadSpec{Role: ledger.Backend, Process: components.Gunicorn{Workers: 2, Threads: 2}, Secrets: secrets},
-		components.WorkloadSpec{
-			Role: ledger.Payload, Process: components.PayloadCMS{Pool: 3, Heap: 400},
+		workload.Spec{Role: ledger.Backend, Process: workload.Gunicorn{Workers: 2, Threads: 2}, Secrets: secrets},
+		workload.Spec{
+			Role: ledger.Payload, Process: workload.PayloadCMS{Pool: 3, Heap: 400},
 			Environment: map[string]string{"PAYLOAD_PUBLIC_SERVER_URL": "https://cms.alorig.com"},
 			Secrets:     []string{"PAYLOAD_SECRET", "PAYLOAD_SYNC_TOKEN"},
 		},
-		components.WorkloadSpec{Role: ledger.Worker, Process: components.CeleryWorker{Concurrency: 3, Longest: 5 * time.Minute}, Secrets: secrets},
-		components.WorkloadSpec{Role: ledger.Beat, Process: components.CeleryBeat{}, Secrets: secrets},
+		workload.Spec{Role: ledger.Worker, Process: workload.CeleryWorker{Concurrency: 3, Longest: 5 * time.Minute}, Secrets: secrets},
+		workload.Spec{Role: ledger.Beat, Process: workload.CeleryBeat{}, Secrets: secrets},
 	)
 }

@@ -3,8 +3,8 @@ package stacks
 import (
 	"time"
 
-	"github.com/alorig/fleet/components"
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/workload"
 )
 
 // Snapify (seed §5): the buyers' store is rendered by Django, the panels are static.
@@ -22,8 +22,8 @@ func init() {
 		"EASYPAISA_HASH_KEY",
 	}
 	define("snapify",
-		components.WorkloadSpec{Role: ledger.Backend, Process: components.Gunicorn{Workers: 2, Threads: 2}, Secrets: secrets},
-		components.WorkloadSpec{Role: ledger.Worker, Process: components.CeleryWorker{Concurrency: 3, Longest: 5 * time.Minute}, Secrets: secrets},
-		components.WorkloadSpec{Role: ledger.Beat, Process: components.CeleryBeat{}, Secrets: secrets},
+		workload.Spec{Role: ledger.Backend, Process: workload.Gunicorn{Workers: 2, Threads: 2}, Secrets: secrets},
+		workload.Spec{Role: ledger.Worker, Process: workload.CeleryWorker{Concurrency: 3, Longest: 5 * time.Minute}, Secrets: secrets},
+		workload.Spec{Role: ledger.Beat, Process: workload.CeleryBeat{}, Secrets: secrets},
 	)
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 
-	"github.com/alorig/fleet/components"
+	"github.com/alorig/fleet/internal/shell"
 )
 
 // PlainConfig is what a stack file says in plain text, in the form in which the engine
@@ -70,7 +70,7 @@ func readPlain(config PlainConfig, f Fleet) (Settings, error) {
 		case !source.asked[key]:
 			p.problems = append(p.problems, Problem{
 				Key: full, Problem: "is read by nothing; is it misspelt?", Accepts: "the keys that Pulumi.yaml describes",
-				Remedy: "pulumi config rm " + components.ShellWord(full),
+				Remedy: "pulumi config rm " + shell.Word(full),
 			})
 		}
 	}

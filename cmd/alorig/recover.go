@@ -14,7 +14,7 @@ import (
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
-	"github.com/alorig/fleet/components"
+	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/pinned"
 	"github.com/alorig/fleet/internal/recovery"
 	"github.com/alorig/fleet/stacks"
@@ -80,7 +80,7 @@ func (r recoverer) run(cmd *cobra.Command) error {
 	mending, err := recovery.Open(ctx, recovery.Options{
 		Directory: r.directory, Project: stacks.Project, Stack: r.stack, Ledger: f.Ledger,
 		Check:           func(plain map[string]string) error { return f.CheckSettings(plain) },
-		PostgresAddress: components.PostgresAddress, HolderIsGone: r.isGone, Progress: cmd.ErrOrStderr(),
+		PostgresAddress: ledger.PostgresAddress, HolderIsGone: r.isGone, Progress: cmd.ErrOrStderr(),
 	})
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package components
+package workload
 
 import (
 	"strings"
@@ -19,9 +19,10 @@ func DatabasePasswordKey(app ledger.App, db ledger.Database) string {
 	return strings.ToUpper(part) + "_DATABASE_PASSWORD"
 }
 
-// RequiredSecrets lists the secrets an app cannot do without: the passwords of its
-// stores and whatever its workloads read. Sorted as they are first needed.
-func RequiredSecrets(app ledger.App, specs []WorkloadSpec) []string {
+// RequiredSecrets returns the names of the secrets that an app needs: the passwords of
+// its databases and its Redis user, and what its workloads read. They are in the order
+// in which they are first needed, each once.
+func RequiredSecrets(app ledger.App, specs []Spec) []string {
 	var keys []string
 	seen := map[string]bool{}
 	add := func(key string) {

@@ -1,0 +1,88 @@
+// Package workload says, as data, what runs in the containers of the server: the
+// process, its command, its health check, its variables, and the secrets it needs. The
+// ledger says what a container may use; this package says what it does with it. It
+// imports no Pulumi package, so settings, components and the policy pack can all read it.
+package workload
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/alorig/fleet/internal/ledger"
+)
+
+// Spec says what runs in one container of an app.
+type Spec struct {
+	Role        ledger.Role
+	Process     Process
+	Environment map[string]string // variables beyond the contract; not secret
+	Secrets     []string          // names of the app's secrets that it gets, as variables
+}
+
+// Apps says what runs in each app, by the app's name.
+type Apps map[string][]Spec
+
+// Migration is the command that migrates an app's database. The image of every backend
+// must understand it (docs/contract.md).
+var Migration = []string{"python", "manage.py", "migrate", "--noinput"}
+
+// Place is where a process runs: a container of an app.
+type Place struct {
+	App       ledger.App
+	Container ledger.Container
+}
+
+// Check compares what runs in an app with what the ledger books for it. The error names
+// every difference.
+func Check(app ledger.App, specs []Spec) error {
+	var problems []error
+	report := func(format string, arguments ...any) {
+		problems = append(problems, fmt.Errorf(format, arguments...))
+	}
+	running := map[ledger.Role]bool{}
+	for _, s := range specs {
+		name := ledger.ContainerName(app.Name, s.Role)
+		c, booked := app.Container(s.Role)
+		if !booked {
+			report("stacks/%s.go runs %s, which the ledger does not book; book it in internal/ledger or drop it", app.Name, name)
+			continue
+		}
+		if running[s.Role] {
+			report("stacks/%s.go runs %s twice; a role has one container", app.Name, name)
+			continue
+		}
+		running[s.Role] = true
+		if need := s.Process.At(Place{app, c}).Connections; need > c.Connections {
+			report("%s holds up to %d PostgreSQL connections, the ledger gives it %d; run fewer processes or threads in stacks/%s.go, or raise Connections in internal/ledger",
+				name, need, c.Connections, app.Name)
+		}
+		if taken := s.dockerVariables(Place{app, c}); len(taken) > 0 {
+			report("stacks/%s.go gives %s the variables %s, which would steer the docker command that creates its next version; give them other names or set them in the image",
+				app.Name, name, strings.Join(taken, ", "))
+		}
+	}
+	for _, c := range app.Containers {
+		name := ledger.ContainerName(app.Name, c.Role)
+		if _, booked := app.Database(c.Database); !booked {
+			report("the ledger gives %s the database %q, which %s does not have; correct Database in internal/ledger", name, c.Database, app.Name)
+		}
+		if !running[c.Role] {
+			report("the ledger books %s, and stacks/%s.go runs nothing in it; add the workload or unbook it", name, app.Name)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// dockerVariables returns the variables that the docker command itself obeys, sorted. The
+// docker command that creates a next version passes variables on from its own
+// environment, so these must not be among them.
+func (s Spec) dockerVariables(at Place) []string {
+	names := slices.Concat(slices.Collect(maps.Keys(s.Variables(at))), s.Secrets)
+	slices.Sort(names)
+	return slices.DeleteFunc(slices.Compact(names), func(name string) bool {
+		return name != "PATH" && !strings.HasPrefix(name, "DOCKER_") && !strings.HasPrefix(name, "LD_")
+	})
+}

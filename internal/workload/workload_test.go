@@ -1,0 +1,83 @@
+package workload
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alorig/fleet/internal/ledger"
+)
+
+func psydge() (ledger.App, []Spec) {
+	app, _ := ledger.Alorig().App("psydge")
+	return app, []Spec{
+		{Role: ledger.Backend, Process: Gunicorn{Workers: 3, Threads: 2}},
+		{Role: ledger.Channels, Process: Daphne{Threads: 2}},
+		{Role: ledger.Worker, Process: CeleryWorker{Concurrency: 4}},
+		{Role: ledger.Beat, Process: CeleryBeat{}},
+	}
+}
+
+func TestWhatRunsIsHeldAgainstTheLedger(t *testing.T) {
+	t.Parallel()
+	app, specs := psydge()
+	if err := Check(app, specs); err != nil {
+		t.Fatal(err)
+	}
+	specs[0].Process = Gunicorn{Workers: 4, Threads: 2}
+	// A variable reaches a next version through the docker command's own environment, so it
+	// must not be one that the command itself obeys.
+	specs[1].Environment = map[string]string{"PATH": "/opt/bin", "MY_PATH": "/opt", "LD_PRELOAD": "x.so"}
+	specs[1].Secrets = []string{"DOCKER_HOST", "SECRET_KEY"}
+	specs[2].Role = ledger.Backend
+	specs[3].Role = ledger.Payload
+	app.Containers = slices.Clone(app.Containers)
+	app.Containers[2].Database = "other_db"
+	err := Check(app, specs)
+	if err == nil {
+		t.Fatal("nothing is wrong")
+	}
+	for _, want := range []string{
+		"psydge_backend holds up to 8 PostgreSQL connections, the ledger gives it 6; run fewer",
+		"gives psydge_channels the variables DOCKER_HOST, LD_PRELOAD, PATH, which",
+		"runs psydge_backend twice",
+		"runs psydge_payload, which the ledger does not book",
+		"gives psydge_celery_worker the database \"other_db\", which psydge does not have",
+		"books psydge_celery_worker, and stacks/psydge.go runs nothing in it",
+		"books psydge_celery_beat, and",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("does not say %q:\n%v", want, err)
+		}
+	}
+	if lines := strings.Count(err.Error(), "\n") + 1; lines != 7 {
+		t.Errorf("%d problems, want 7:\n%v", lines, err)
+	}
+}
+
+// What a spec sets for a process wins over what the process sets for itself.
+func TestTheSpecComesLast(t *testing.T) {
+	t.Parallel()
+	app, specs := psydge()
+	c, _ := app.Container(ledger.Channels)
+	specs[1].Environment = map[string]string{"ASGI_THREADS": "9", "DJANGO_ALLOWED_HOSTS": "*"}
+	env := specs[1].Variables(Place{app, c})
+	if env["ASGI_THREADS"] != "9" || env["DJANGO_ALLOWED_HOSTS"] != "*" || env["DJANGO_CSRF_TRUSTED_ORIGINS"] == "" {
+		t.Errorf("%v", env)
+	}
+}
+
+// A container that comes up at the last moment that its probe allows is still waited for:
+// otherwise an update fails while nothing is wrong.
+func TestAnUpdateIsAsPatientAsItsProbes(t *testing.T) {
+	t.Parallel()
+	for name, timing := range map[string]Timing{"serving": servingTiming, "worker": workerTiming, "beat": beatTiming, "service": serviceTiming} {
+		if longest := timing.StartUp + timing.Interval + timing.Timeout; longest > Patience {
+			t.Errorf("%s: a healthy container may take %s, an update waits %s", name, longest, Patience)
+		}
+		if timing.Timeout >= timing.Interval || timing.Interval < time.Second {
+			t.Errorf("%s: %+v", name, timing)
+		}
+	}
+}
