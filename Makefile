@@ -1,9 +1,11 @@
 # make preview   the whole fleet on the real Pulumi engine, offline
 # make test      every test
-# make lint      formatting, static checks, the dependency rule
+# make lint      formatting, static checks, the dependency rule; shell and workflows too
 # make bench     the benchmarks of docs/performance.md
 # make up        the fleet on this machine's Docker engine, with the real providers
-# make e2e       the end-to-end suite: the fleet on this machine's engine, tried from all sides
+# make test-docker  the fleet on this machine's engine, without Pulumi's CLI and providers
+# make e2e       the end-to-end suite: the fleet on this machine's engine, tried from all sides;
+#                with PART=handover, only that part (sandbox/README.md)
 # make down      stop it and keep its data; with DATA=delete, delete it
 # make generate  the documents that are made from code
 # make fuzz      every fuzz target, FUZZTIME each (default 20s)
@@ -11,8 +13,9 @@
 GO       ?= go
 FUZZTIME ?= 20s
 SOURCES  := $(shell find cmd components internal policy sandbox stacks -name '*.go' -o -name '*.py' -o -name '*.js' -o -name '*.sh')
+TESTFLAGS ?=
 
-.PHONY: preview test e2e lint bench generate fuzz check up down clean go
+.PHONY: preview test test-docker e2e lint vulncheck bench generate fuzz check up down clean go
 
 preview: bin/alorig
 	bin/alorig preview
@@ -32,16 +35,26 @@ up: bin/sandbox
 down: bin/sandbox
 	DATA=$(DATA) bin/sandbox down
 
+test-docker: bin/alorig
+	DOCKER_TESTS=1 $(GO) test -count=1 -timeout 30m -v -run '^TestOnDocker$$' ./sandbox
+
 e2e: bin/alorig
-	E2E=1 $(GO) test -count=1 -timeout 60m -v -run '^TestFleet$$' ./sandbox
+	E2E=1 PART='$(PART)' $(GO) test -count=1 -timeout 60m -v -run '^TestFleet$$' ./sandbox
 
-test: bin/alorig
-	bin/alorig setup
-	$(GO) test -race -shuffle=on -timeout 60m ./...
+test: go
+	$(GO) test -race -shuffle=on -timeout 60m $(TESTFLAGS) ./...
 
+# The linters are Go tools at pinned versions; their binaries stay in Go's build cache.
 lint: go
-	cd tools/lint && $(GO) build -o ../../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
-	bin/golangci-lint run ./...
+	@command -v shellcheck >/dev/null || { echo "There is no shellcheck on the PATH (Debian: apt-get install shellcheck)." >&2; exit 2; }
+	$(GO) tool -modfile=tools/lint/go.mod golangci-lint run ./...
+	$(GO) tool -modfile=tools/actionlint/go.mod actionlint
+	shellcheck .ci/run $(shell find sandbox -name '*.sh')
+	$(GO) test -count=1 -run '^TestTheScriptsOfTheProgramAreSound$$' ./sandbox
+
+# Needs the database of known vulnerabilities at vuln.go.dev.
+vulncheck: go
+	$(GO) tool -modfile=tools/govulncheck/go.mod govulncheck ./...
 
 bench: bin/alorig
 	$(GO) test -run '^$$' -bench . -benchmem ./stacks ./internal/engine

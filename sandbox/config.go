@@ -96,6 +96,9 @@ func (s sandbox) writeConfig(ctx context.Context, own ownSecrets) error {
 		return err
 	}
 	file.EncryptionSalt = "v1:" + base64.StdEncoding.EncodeToString(own.Salt) + ":" + proof
+	if err := file.Config.Set(config.MustMakeKey(stacks.Project, "caddyDirectory"), config.NewValue(s.caddy()), false); err != nil {
+		return fmt.Errorf("setting Caddy's directory: %w", err)
+	}
 	for key, value := range own.Values {
 		encrypted, err := crypter.EncryptValue(ctx, value)
 		if err != nil {

@@ -182,7 +182,7 @@ func (e *existing) startPhase0(t *testing.T) {
 
 func volumeByHand(service string) string { return "by_hand_" + service }
 
-func (e *existing) sites() string { return e.box.file("caddy/sites") }
+func (e *existing) sites() string { return filepath.Join(e.box.caddy(), "sites") }
 
 // write puts a file into the directory of this part.
 func (e *existing) write(t *testing.T, name, text string) string {
@@ -394,7 +394,7 @@ func (e *existing) configure(t *testing.T, hostKey string) {
 	}
 	e.succeeds(t, "stack", "init", existingStack)
 	for key, value := range map[string]string{
-		"platform": "existing", "engine": "ssh", "rollout": "psydge", "caddyDirectory": filepath.Dir(e.sites()),
+		"platform": "existing", "engine": "ssh", "rollout": "psydge",
 		"ssh.user": loginName(t), "ssh.port": sshPort, "ssh.hostKey": hostKey,
 	} {
 		e.set(t, key, value)

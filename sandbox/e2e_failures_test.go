@@ -11,10 +11,7 @@ import (
 	"github.com/alorig/fleet/stacks"
 )
 
-const (
-	astrotiming = "https://api.astrotiming.com"
-	sitesOf     = "/srv/alorig/caddy/sites"
-)
+const astrotiming = "https://api.astrotiming.com"
 
 // ids are the ids of all containers of the stack by name, but for what stands beside them.
 func (s *suite) ids(t *testing.T) map[string]string {
@@ -77,12 +74,12 @@ func (s *suite) testFailuresLeaveTheOldVersion(t *testing.T) {
 // What the apps rely on is down, or what Caddy should load is refused.
 func (s *suite) testOutages(t *testing.T) {
 	t.Run("site file", func(t *testing.T) {
-		foreign := filepath.Join(sitesOf, "foreign.caddy")
+		foreign := filepath.Join(s.caddy(), "sites", "foreign.caddy")
 		if err := os.WriteFile(foreign, []byte("admin.snapify.pk {\n\trespond foreign\n}\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		defer os.Remove(foreign)
-		site := filepath.Join(sitesOf, ledger.SiteFile("snapify"))
+		site := filepath.Join(s.caddy(), "sites", ledger.SiteFile("snapify"))
 		old, err := os.ReadFile(site)
 		if err != nil {
 			t.Fatal(err)

@@ -166,7 +166,7 @@ func (s *suite) testSecrets(t *testing.T) {
 	t.Run("pulumi", func(t *testing.T) { s.searchPulumi(t, all) })
 	t.Run("state", func(t *testing.T) { s.searchState(t, all) })
 	t.Run("containers", func(t *testing.T) { s.searchContainers(t, all) })
-	t.Run("caddy", func(t *testing.T) { searchCaddy(t, all) })
+	t.Run("caddy", func(t *testing.T) { s.searchCaddy(t, all) })
 	t.Run("postgres", func(t *testing.T) { s.searchPostgres(t, all) })
 	t.Run("redis", func(t *testing.T) { s.searchRedis(t, all) })
 }
@@ -334,10 +334,10 @@ func (s *suite) expectOwnVariables(t *testing.T, all canaries, name string, c in
 }
 
 // searchCaddy searches the rendered files, and all that Caddy itself keeps.
-func searchCaddy(t *testing.T, all canaries) {
+func (s *suite) searchCaddy(t *testing.T, all canaries) {
 	t.Helper()
 	apps := ledger.Alorig().Apps
-	if files := all.tree(t, filepath.Dir(sitesOf)); files < len(apps)+1 {
+	if files := all.tree(t, s.caddy()); files < len(apps)+1 {
 		t.Errorf("%d rendered files are there, want %d", files, len(apps)+1)
 	}
 	loaded := docker(t, "exec", "alorig_caddy", "wget", "-q", "-O", "-", "http://localhost:2019/config/")

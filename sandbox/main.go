@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -61,6 +60,10 @@ func open() (sandbox, error) {
 	}
 	return s, nil
 }
+
+// caddy is Caddy's configuration directory. It is the sandbox's own: this machine may be a
+// server that has one at the place where the settings have it by default.
+func (s sandbox) caddy() string { return s.file("caddy") }
 
 func (s sandbox) file(name string) string { return filepath.Join(s.dir, name) }
 
@@ -160,12 +163,6 @@ func down(ctx context.Context, s sandbox) error {
 	}
 	if err := s.stopCloudflare(); err != nil {
 		return err
-	}
-	for _, app := range ledger.Alorig().Apps {
-		site := filepath.Join("/srv/alorig/caddy/sites", ledger.SiteFile(app.Name))
-		if err := os.Remove(site); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
 	}
 	return os.RemoveAll(s.dir)
 }
