@@ -19,7 +19,7 @@ import (
 
 	"github.com/alorig/fleet/internal/engine"
 	"github.com/alorig/fleet/internal/ledger"
-	"github.com/alorig/fleet/internal/pinned"
+	"github.com/alorig/fleet/internal/pulumicli"
 	"github.com/alorig/fleet/internal/workload"
 	"github.com/alorig/fleet/stacks"
 )
@@ -146,20 +146,13 @@ func (s sandbox) hasStack() bool {
 	return err == nil
 }
 
-// command is a command line of the CLI on the PATH, or of the pinned one where there is
-// none, for the sandbox's stack.
+// command is a command line of the CLI for the sandbox's stack.
 func (s sandbox) command(ctx context.Context, own ownSecrets, args ...string) (*exec.Cmd, error) {
-	cli, err := exec.LookPath("pulumi")
+	cli, err := pulumicli.Find(ctx, s.root, os.Stderr)
 	if err != nil {
-		if cli, err = pinned.Pulumi(ctx, s.root, os.Stderr); err != nil {
-			return nil, err
-		}
+		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, cli, append(args, "--non-interactive", "--cwd", s.dir)...)
-	cmd.Dir = s.root
-	cmd.Env = append(os.Environ(), s.environment(own)...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // let it finish what it is at
-	return cmd, nil
+	return cli.Prepare(ctx, pulumicli.Command{Args: append(args, "--cwd", s.dir), Directory: s.root, Env: s.environment(own)}), nil
 }
 
 // pack is the policy pack, compiled once for all updates.

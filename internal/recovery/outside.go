@@ -53,7 +53,7 @@ func (r *Recovery) lookInPostgres(ctx context.Context, operations []Operation) e
 }
 
 func (r *Recovery) connect(ctx context.Context) (*pgx.Conn, error) {
-	password, err := r.cli.secret(ctx, r.options.Project+":postgresPassword")
+	password, err := r.cli.Secret(ctx, r.options.Project+":postgresPassword")
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (r *Recovery) lookAtCloudflare(ctx context.Context, operations []Operation)
 		}
 		if token == "" {
 			var err error
-			if token, err = r.cli.secret(ctx, r.options.Project+":cloudflareApiToken"); err != nil {
+			if token, err = r.cli.Secret(ctx, r.options.Project+":cloudflareApiToken"); err != nil {
 				return err
 			}
 		}

@@ -1,118 +1,23 @@
 package recovery
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 
-	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
-	"github.com/pulumi/pulumi/sdk/v3/go/common/diag/colors"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 
-	"github.com/alorig/fleet/internal/pinned"
+	"github.com/alorig/fleet/internal/pulumicli"
 )
 
-// cli is the Pulumi CLI in the operator's own environment: it knows backend, passphrase
-// and stack file.
+// cli is the stack as the Pulumi CLI in the operator's own environment knows it.
 type cli struct {
-	command   auto.PulumiCommand
-	directory string
-	stack     string
-	progress  io.Writer
-}
-
-// findCLI takes the pulumi on the PATH, or the pinned one where there is none.
-func findCLI(ctx context.Context, o Options) (cli, error) {
-	root := ""
-	if _, err := exec.LookPath("pulumi"); err != nil {
-		binary, err := pinned.Pulumi(ctx, o.Directory, o.Progress)
-		if err != nil {
-			return cli{}, err
-		}
-		root = filepath.Dir(filepath.Dir(binary))
-	}
-	command, err := auto.NewPulumiCommand(&auto.PulumiCommandOptions{Root: root, SkipVersionCheck: true})
-	if err != nil {
-		return cli{}, fmt.Errorf("the Pulumi CLI does not run: %w", err)
-	}
-	return cli{command: command, directory: o.Directory, stack: o.Stack, progress: o.Progress}, nil
-}
-
-// run runs the CLI. Of what it printed an error holds standard error alone: standard
-// output can be a secret.
-func (c cli) run(ctx context.Context, shown io.Writer, args ...string) (string, error) {
-	var show []io.Writer
-	if shown != nil {
-		show = []io.Writer{shown}
-	}
-	stdout, stderr, _, err := c.command.Run(ctx, c.directory, bytes.NewReader(nil), show, show,
-		[]string{"PULUMI_SKIP_UPDATE_CHECK=true"}, append(args, "--color", "never")...)
-	if err != nil {
-		what := "pulumi " + args[0]
-		if args[0] == "stack" || args[0] == "config" {
-			what += " " + args[1]
-		}
-		if said := strings.TrimSpace(colors.Never.Colorize(stderr)); said != "" {
-			return "", fmt.Errorf("%s: %s", what, said)
-		}
-		return "", fmt.Errorf("%s: %w", what, err)
-	}
-	return stdout, nil
-}
-
-// backend returns the address of the backend that the CLI uses.
-func (c cli) backend(ctx context.Context) (string, error) {
-	out, err := c.run(ctx, nil, "whoami", "--json")
-	if err != nil {
-		return "", err
-	}
-	var who struct {
-		URL string `json:"url"`
-	}
-	if err := json.Unmarshal([]byte(out), &who); err != nil || who.URL == "" {
-		return "", errors.New("pulumi whoami names no backend; run `pulumi login` as the README shows")
-	}
-	return who.URL, nil
-}
-
-// config returns the stack's plain settings as the CLI reads them, which can be from
-// another file than Pulumi.STACK.yaml. Secrets are left out and nothing is decrypted.
-func (c cli) config(ctx context.Context) (map[string]string, error) {
-	out, err := c.run(ctx, nil, "config", "--json", "--stack", c.stack)
-	if err != nil {
-		return nil, err
-	}
-	var values map[string]struct {
-		Value  *string `json:"value"`
-		Secret bool    `json:"secret"`
-	}
-	if err := json.Unmarshal([]byte(out), &values); err != nil {
-		return nil, fmt.Errorf("pulumi config --json prints what cannot be read: %w", err)
-	}
-	plain := map[string]string{}
-	for key, v := range values {
-		if v.Value != nil && !v.Secret && *v.Value != "" {
-			plain[key] = *v.Value
-		}
-	}
-	return plain, nil
-}
-
-// secret returns one secret of the stack's settings.
-func (c cli) secret(ctx context.Context, key string) (string, error) {
-	value, err := c.run(ctx, nil, "config", "get", key, "--stack", c.stack)
-	if err != nil {
-		return "", err
-	}
-	return strings.TrimSuffix(value, "\n"), nil
+	pulumicli.Stack
+	progress io.Writer
 }
 
 // state is the stack's state, of which only what is not secret is used.
@@ -120,7 +25,7 @@ type state struct{ apitype.DeploymentV3 }
 
 // export reads the state. Its secrets stay encrypted.
 func (c cli) export(ctx context.Context) (state, error) {
-	out, err := c.run(ctx, nil, "stack", "export", "--stack", c.stack)
+	out, err := c.Run(ctx, nil, "stack", "export")
 	if err != nil {
 		return state{}, err
 	}
@@ -131,10 +36,10 @@ func (c cli) export(ctx context.Context) (state, error) {
 		err = json.Unmarshal(untyped.Deployment, &s.DeploymentV3)
 	}
 	if err != nil {
-		return state{}, fmt.Errorf("the state of %s cannot be read: %w", c.stack, err)
+		return state{}, fmt.Errorf("the state of %s cannot be read: %w", c.Name, err)
 	}
 	if untyped.Version != 3 && untyped.Version != 4 {
-		return state{}, fmt.Errorf("the state of %s has version %d; accepted: 3, 4. This program is older than the Pulumi CLI: update it", c.stack, untyped.Version)
+		return state{}, fmt.Errorf("the state of %s has version %d; accepted: 3, 4. This program is older than the Pulumi CLI: update it", c.Name, untyped.Version)
 	}
 	return s, nil
 }
@@ -204,7 +109,7 @@ func (c cli) adopt(ctx context.Context, o Operation) error {
 	if err = errors.Join(err, temporary.Close()); err != nil {
 		return fmt.Errorf("adopting %s: %w", o.Name, err)
 	}
-	_, err = c.run(ctx, c.progress, "import", "--stack", c.stack, "--file", temporary.Name(), "--yes", "--skip-preview",
+	_, err = c.Run(ctx, c.progress, "import", "--file", temporary.Name(), "--yes", "--skip-preview",
 		"--generate-code=false", fmt.Sprintf("--protect=%t", o.protect), "--suppress-outputs", "--suppress-progress")
 	return err
 }
@@ -212,10 +117,10 @@ func (c cli) adopt(ctx context.Context, o Operation) error {
 // settle drops the pending creates and reads what the other pending operations were at.
 // Nothing else is read: a server that is half there need not answer for all of it.
 func (c cli) settle(ctx context.Context, urns []string) error {
-	args := []string{"refresh", "--stack", c.stack, "--yes", "--skip-preview", "--clear-pending-creates", "--suppress-outputs", "--suppress-progress"}
+	args := []string{"refresh", "--yes", "--skip-preview", "--clear-pending-creates", "--suppress-outputs", "--suppress-progress"}
 	for _, urn := range urns {
 		args = append(args, "--target", urn)
 	}
-	_, err := c.run(ctx, c.progress, args...)
+	_, err := c.Run(ctx, c.progress, args...)
 	return err
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/pulumicli"
 )
 
 // Options say which stack is mended, and how.
@@ -45,12 +46,13 @@ type Recovery struct {
 
 // Open reads the stack's settings and reaches its backend and its Docker engine.
 func Open(ctx context.Context, o Options) (*Recovery, error) {
-	command, err := findCLI(ctx, o)
+	command, err := pulumicli.Find(ctx, o.Directory, o.Progress)
 	if err != nil {
 		return nil, err
 	}
-	r := &Recovery{options: o, cli: command, judge: judge}
-	plain, err := command.config(ctx)
+	stack := pulumicli.Stack{CLI: command, Directory: o.Directory, Name: o.Stack}
+	r := &Recovery{options: o, cli: cli{stack, o.Progress}, judge: judge}
+	plain, err := stack.Config(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +64,7 @@ func Open(ctx context.Context, o Options) (*Recovery, error) {
 	if r.settings, err = readSettings(plain, o); err != nil {
 		return nil, err
 	}
-	address, err := command.backend(ctx)
+	address, err := stack.Backend(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,72 @@
+package pulumicli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Stack is a stack of the project in a directory, as the CLI knows it in the operator's own
+// environment: backend, passphrase and stack file.
+type Stack struct {
+	CLI       CLI
+	Directory string // where Pulumi.yaml is
+	Name      string
+}
+
+// Run runs the CLI on the stack and returns its standard output. What it prints is shown as
+// in [Command].
+func (s Stack) Run(ctx context.Context, show io.Writer, args ...string) (string, error) {
+	return s.CLI.Run(ctx, Command{Args: append(args, "--stack", s.Name), Directory: s.Directory, Show: show})
+}
+
+// Backend returns the address of the backend that the CLI uses. It may hold credentials.
+func (s Stack) Backend(ctx context.Context) (string, error) {
+	out, err := s.CLI.Run(ctx, Command{Args: []string{"whoami", "--json"}, Directory: s.Directory})
+	if err != nil {
+		return "", err
+	}
+	var who struct {
+		URL string `json:"url"`
+	}
+	if err := json.Unmarshal([]byte(out), &who); err != nil || who.URL == "" {
+		return "", errors.New("pulumi whoami names no backend; run `pulumi login` as docs/install.md shows")
+	}
+	return who.URL, nil
+}
+
+// Config returns the stack's plain settings as the CLI reads them, with the defaults of
+// Pulumi.yaml and from whatever file the CLI is told to read. Keys have their namespace,
+// structured values are JSON. Secrets are left out and nothing is decrypted.
+func (s Stack) Config(ctx context.Context) (map[string]string, error) {
+	out, err := s.Run(ctx, nil, "config", "--json")
+	if err != nil {
+		return nil, err
+	}
+	var values map[string]struct {
+		Value  *string `json:"value"`
+		Secret bool    `json:"secret"`
+	}
+	if err := json.Unmarshal([]byte(out), &values); err != nil {
+		return nil, fmt.Errorf("pulumi config --json prints what cannot be read: %w", err)
+	}
+	plain := map[string]string{}
+	for key, v := range values {
+		if v.Value != nil && !v.Secret && *v.Value != "" {
+			plain[key] = *v.Value
+		}
+	}
+	return plain, nil
+}
+
+// Secret decrypts one setting of the stack. The key has its namespace.
+func (s Stack) Secret(ctx context.Context, key string) (string, error) {
+	value, err := s.Run(ctx, nil, "config", "get", key)
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(value, "\n"), nil
+}
