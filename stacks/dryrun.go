@@ -7,6 +7,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/dryrun"
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/policy/rules"
@@ -15,7 +16,7 @@ import (
 // Check holds the fleet of a stack against every rule in this process: no engine, no
 // network, no credential. Secrets that the configuration lacks are placeholders. It
 // returns what was declared and all findings; an error means there is no verdict.
-func (f Fleet) Check(stack string, config PlainConfig) ([]rules.Resource, []ledger.Finding, error) {
+func (f Fleet) Check(stack string, config PlainConfig) ([]declared.Resource, []ledger.Finding, error) {
 	// A check is short and its garbage many small objects: collecting less often takes a
 	// third off a large fleet (docs/performance.md).
 	defer debug.SetGCPercent(debug.SetGCPercent(800))
@@ -31,7 +32,7 @@ func (f Fleet) Check(stack string, config PlainConfig) ([]rules.Resource, []ledg
 }
 
 // dryRun records what an update would register.
-func (f Fleet) dryRun(stack string, settings Settings) ([]rules.Resource, error) {
+func (f Fleet) dryRun(stack string, settings Settings) ([]declared.Resource, error) {
 	recorded, err := dryrun.Record(Project, stack, func(ctx *pulumi.Context) error { return f.Declare(ctx, settings) })
 	if err != nil {
 		return nil, fmt.Errorf("the program cannot declare the fleet: %w", err)

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"testing"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/policy/rules"
 )
@@ -68,7 +69,7 @@ func settingsOf(t testing.TB, f Fleet, config PlainConfig) Settings {
 }
 
 // record returns what an update of the stack would register.
-func record(t testing.TB, f Fleet, config PlainConfig) []rules.Resource {
+func record(t testing.TB, f Fleet, config PlainConfig) []declared.Resource {
 	t.Helper()
 	recorded, err := f.dryRun("prod", settingsOf(t, f, config))
 	if err != nil {
@@ -78,7 +79,7 @@ func record(t testing.TB, f Fleet, config PlainConfig) []rules.Resource {
 }
 
 // judge holds what was recorded against the rules, built with the clean ledger.
-func judge(rs []rules.Resource) []ledger.Finding {
+func judge(rs []declared.Resource) []ledger.Finding {
 	return rules.Judge(rules.NewFleet(ledger.Alorig()), rs)
 }
 

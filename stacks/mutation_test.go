@@ -11,6 +11,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alorig/fleet/components"
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/dryrun"
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/workload"
@@ -158,7 +159,7 @@ func TestWrongBookingsAreRefusedWhole(t *testing.T) {
 }
 
 // declareHost records the root component over a ledger, as the program registers it.
-func declareHost(t *testing.T, l ledger.Ledger) rules.Resource {
+func declareHost(t *testing.T, l ledger.Ledger) declared.Resource {
 	t.Helper()
 	recorded, err := dryrun.Record(Project, "prod", func(ctx *pulumi.Context) error {
 		_, err := components.NewServer(ctx, "server", &components.ServerArgs{Ledger: l, Rollout: "asms", Address: "203.0.113.10"})
@@ -173,7 +174,7 @@ func declareHost(t *testing.T, l ledger.Ledger) rules.Resource {
 		}
 	}
 	t.Fatal("no Host was declared")
-	return rules.Resource{}
+	return declared.Resource{}
 }
 
 // mustRefuse asserts that a mandatory rule refuses, and why.
@@ -191,20 +192,22 @@ func mustRefuse(t *testing.T, found []ledger.Finding, rule, says string) {
 }
 
 // declaration is what a program registers, open to one wrong change.
-type declaration struct{ resources []rules.Resource }
+type declaration struct{ resources []declared.Resource }
 
 func (d *declaration) find(typ, name string) int {
-	i := slices.IndexFunc(d.resources, func(r rules.Resource) bool { return r.Type == typ && r.Name == name })
+	i := slices.IndexFunc(d.resources, func(r declared.Resource) bool { return r.Type == typ && r.Name == name })
 	if i < 0 {
 		panic(fmt.Sprintf("the program declares no %s %q", typ, name))
 	}
 	return i
 }
 
-func (d *declaration) get(typ, name string) *rules.Resource { return &d.resources[d.find(typ, name)] }
+func (d *declaration) get(typ, name string) *declared.Resource {
+	return &d.resources[d.find(typ, name)]
+}
 
 // copy declares a resource once more under another logical name, and returns it.
-func (d *declaration) copy(typ, name, as string) *rules.Resource {
+func (d *declaration) copy(typ, name, as string) *declared.Resource {
 	r := *d.get(typ, name)
 	r.URN, r.Name = strings.TrimSuffix(r.URN, name)+as, as
 	d.resources = append(d.resources, r)
@@ -212,7 +215,7 @@ func (d *declaration) copy(typ, name, as string) *rules.Resource {
 }
 
 // edit replaces what stands at a path of a resource's inputs; nil removes it.
-func edit(r *rules.Resource, path string, value any) {
+func edit(r *declared.Resource, path string, value any) {
 	var at property.Path
 	if err := at.UnmarshalText([]byte(path)); err != nil {
 		panic(fmt.Sprintf("%q: %v", path, err))
@@ -254,7 +257,7 @@ func propertyOf(v any) property.Value {
 }
 
 // entry finds an environment entry of a container: its path and its text.
-func entry(r *rules.Resource, key string) (path, text string) {
+func entry(r *declared.Resource, key string) (path, text string) {
 	for i, v := range r.Props.Get("envs").AsArray().All {
 		if text := v.AsString(); strings.HasPrefix(text, key+"=") {
 			return fmt.Sprintf("envs[%d]", i), text
@@ -270,13 +273,13 @@ func set(typ, name, path string, value any) change {
 }
 
 func container(name, path string, value any) change {
-	return set(rules.TypeContainer, name, path, value)
+	return set(declared.TypeContainer, name, path, value)
 }
 
 // variable sets a variable of a container that is not secret.
 func variable(name, key, value string) change {
 	return func(d *declaration) {
-		r := d.get(rules.TypeContainer, name)
+		r := d.get(declared.TypeContainer, name)
 		path, _ := entry(r, key)
 		edit(r, path, key+"="+value)
 	}
@@ -285,7 +288,7 @@ func variable(name, key, value string) change {
 // reword changes the text of a secret variable, which stays secret.
 func reword(name, key, from, to string) change {
 	return func(d *declaration) {
-		r := d.get(rules.TypeContainer, name)
+		r := d.get(declared.TypeContainer, name)
 		path, text := entry(r, key)
 		if !strings.Contains(text, from) {
 			panic(fmt.Sprintf("%s of %s does not hold %q", key, name, from))
@@ -297,7 +300,7 @@ func reword(name, key, from, to string) change {
 // unset takes a variable out.
 func unset(name, key string) change {
 	return func(d *declaration) {
-		r := d.get(rules.TypeContainer, name)
+		r := d.get(declared.TypeContainer, name)
 		path, _ := entry(r, key)
 		edit(r, path, nil)
 	}
@@ -313,7 +316,7 @@ func drop(typ, name string) change {
 // rogue declares a container past the components: a copy of a sound one, changed.
 func rogue(name string, changes map[string]any) change {
 	return func(d *declaration) {
-		r := d.copy(rules.TypeContainer, "psydge-celery-beat", "rogue")
+		r := d.copy(declared.TypeContainer, "psydge-celery-beat", "rogue")
 		edit(r, "name", name)
 		for _, path := range slices.Sorted(maps.Keys(changes)) {
 			edit(r, path, changes[path])
@@ -324,7 +327,7 @@ func rogue(name string, changes map[string]any) change {
 // raw declares a resource past the components.
 func raw(typ, name string, props map[string]any) change {
 	return func(d *declaration) {
-		d.resources = append(d.resources, rules.Resource{
+		d.resources = append(d.resources, declared.Resource{
 			URN: "urn:pulumi:prod::alorig::" + typ + "::" + name, Type: typ, Name: name, Props: propertyOf(props).AsMap(),
 			Protect: true, RetainOnDelete: new(true),
 		})
@@ -342,12 +345,12 @@ var unknown = property.New(property.Computed)
 
 // The resource types that the tables below change.
 const (
-	role      = rules.TypeRole
-	database  = rules.TypeDatabase
-	grant     = rules.TypeGrant
-	extension = rules.TypeExtension
-	dnsRecord = rules.TypeRecord
-	command   = rules.TypeRemoteCommand
+	role      = declared.TypeRole
+	database  = declared.TypeDatabase
+	grant     = declared.TypeGrant
+	extension = declared.TypeExtension
+	dnsRecord = declared.TypeRecord
+	command   = declared.TypeRemoteCommand
 )
 
 type mutation struct {
@@ -369,7 +372,7 @@ var declarations = []mutation{
 	{"app before the one before it", drop(ledger.TypeApp, "snapify"), "rollout-order", "snapify: is not declared"},
 	{"app beyond the rollout", set(ledger.TypeServer, "server", "rollout", "astrotiming"), "rollout-order", "asms: is declared"},
 	{"app that the ledger lacks", raw(ledger.TypeApp, "seventh", object{"app": "seventh"}), "rollout-order", "seventh: is declared as an app"},
-	{"app without its worker", drop(rules.TypeContainer, "psydge-celery-worker"), "rollout-order", "lacks psydge_celery_worker"},
+	{"app without its worker", drop(declared.TypeContainer, "psydge-celery-worker"), "rollout-order", "lacks psydge_celery_worker"},
 	{"app without its database", drop(database, "psydge-database-psydge-db"), "rollout-order", "lacks the database psydge_db"},
 	{"app without its role", drop(role, "psydge-role-psydge"), "rollout-order", "lacks the role psydge"},
 	{"app without its gate", drop(ledger.TypeGate, "psydge-gate"), "rollout-order", "psydge: has no gate"},
@@ -380,10 +383,10 @@ var declarations = []mutation{
 	{"frontend container", rogue("psydge_frontend", nil), "container-name", "is a frontend container"},
 	{"web server in place of an app", container("psydge-backend", "image", "docker.io/library/nginx:1.27"), "container-name", "is a frontend container"},
 	{"container of IGNY8", rogue("igny8_backend", nil), "container-name", "belongs to igny8"},
-	{"container twice", func(d *declaration) { d.copy(rules.TypeContainer, "psydge-celery-beat", "again") }, "container-name", "is declared twice"},
+	{"container twice", func(d *declaration) { d.copy(declared.TypeContainer, "psydge-celery-beat", "again") }, "container-name", "is declared twice"},
 	{"container in another app's name", container("psydge-backend", "labels[0].value", "snapify"), "container-name", "carries the label alorig.fleet.app=snapify"},
 	{"another app's image", container("psydge-backend", "image", "registry.example.com/alorig/snapify-backend:1"), "container-name", "runs the image snapify-backend"},
-	{"Swarm service", raw(rules.TypeSwarmService, "web", object{"name": "web"}), "container-name", "is a Swarm service"},
+	{"Swarm service", raw(declared.TypeSwarmService, "web", object{"name": "web"}), "container-name", "is a Swarm service"},
 
 	// Networks.
 	{"no network", container("psydge-backend", "networksAdvanced", list{}), "container-network", "joins no network"},
@@ -533,7 +536,7 @@ var declarations = []mutation{
 	{"PostgreSQL password that is not marked", unmarkProperty("pulumi:providers:postgresql", "postgresql", "password"), "secret-handling", "has the credential password"},
 	{"private key that is not marked", unmarkProperty(command, "psydge-site", "connection"), "secret-handling", "has the credential connection.privateKey"},
 	{"secret on a container's command line", func(d *declaration) {
-		r := d.get(rules.TypeContainer, "psydge-celery-worker")
+		r := d.get(declared.TypeContainer, "psydge-celery-worker")
 		_, text := entry(r, "REDIS_URL")
 		edit(r, "command[1]", secret("--broker="+strings.TrimPrefix(text, "REDIS_URL=")))
 	}, "secret-handling", "carries a secret in command"},
@@ -626,7 +629,7 @@ var services = []mutation{
 var advisory = []mutation{
 	{"latest", container("psydge-backend", "image", "registry.example.com/alorig/psydge-backend:latest"), "image-pinned", "whose tag is latest"},
 	{"no tag", container("psydge-backend", "image", "registry.example.com/alorig/psydge-backend"), "image-pinned", "whose tag is latest"},
-	{"tag", set(rules.TypeRemoteImage, "psydge-image-psydge-backend", "name", "registry.example.com/alorig/psydge-backend:1.4"), "image-pinned", "which has no digest"},
+	{"tag", set(declared.TypeRemoteImage, "psydge-image-psydge-backend", "name", "registry.example.com/alorig/psydge-backend:1.4"), "image-pinned", "which has no digest"},
 }
 
 // replace changes a text within a property.
@@ -645,7 +648,7 @@ func replaceSecret(typ, name, path, from, to string) change {
 	}
 }
 
-func replaced(r *rules.Resource, path, from, to string) string {
+func replaced(r *declared.Resource, path, from, to string) string {
 	text := r.Props.Get(path).AsString()
 	if !strings.Contains(text, from) {
 		panic(fmt.Sprintf("%s of %s does not hold %q", path, r.Name, from))
@@ -656,7 +659,7 @@ func replaced(r *rules.Resource, path, from, to string) string {
 // unmark takes the mark off a secret variable.
 func unmark(name, key string) change {
 	return func(d *declaration) {
-		r := d.get(rules.TypeContainer, name)
+		r := d.get(declared.TypeContainer, name)
 		path, text := entry(r, key)
 		edit(r, path, text)
 	}
@@ -673,7 +676,7 @@ func unmarkProperty(typ, name, key string) change {
 // variableUnknown leaves a whole environment entry to the update.
 func variableUnknown(name, key string) change {
 	return func(d *declaration) {
-		r := d.get(rules.TypeContainer, name)
+		r := d.get(declared.TypeContainer, name)
 		path, _ := entry(r, key)
 		edit(r, path, unknown)
 	}
@@ -684,7 +687,7 @@ func TestWrongDeclarationsAreRefused(t *testing.T) {
 	existing, managed := record(t, Alorig(), production(t)), record(t, Alorig(), newServer(t))
 	for _, table := range []struct {
 		name      string
-		clean     []rules.Resource
+		clean     []declared.Resource
 		mutations []mutation
 	}{
 		{"declared", existing, declarations},
@@ -702,7 +705,7 @@ func TestWrongDeclarationsAreRefused(t *testing.T) {
 
 // mutated is a copy of what was declared, with one wrong change. Properties are
 // immutable, so that a copy of the list is one of everything.
-func mutated(clean []rules.Resource, m mutation) []rules.Resource {
+func mutated(clean []declared.Resource, m mutation) []declared.Resource {
 	d := &declaration{slices.Clone(clean)}
 	m.change(d)
 	return d.resources
@@ -799,7 +802,7 @@ func planted(config PlainConfig, canary string) PlainConfig {
 }
 
 // holding counts the resources whose inputs hold the text.
-func holding(rs []rules.Resource, text string) int {
+func holding(rs []declared.Resource, text string) int {
 	n := 0
 	for _, r := range rs {
 		if strings.Contains(fmt.Sprintf("%v", r.Props), text) {

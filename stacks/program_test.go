@@ -17,10 +17,10 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/shell"
 	"github.com/alorig/fleet/internal/workload"
-	"github.com/alorig/fleet/policy/rules"
 )
 
 // seedApp is what the seed gives an app (§3 to §9).
@@ -56,11 +56,11 @@ func (a seedApp) serving() (roles []string) {
 // onTheServer is what a stack declares whatever its rollout, with existing services.
 var onTheServer = map[string]int{
 	"pulumi:providers:docker": 1, "pulumi:providers:postgresql": 1, "pulumi:providers:cloudflare": 1,
-	ledger.TypeServer: 1, ledger.TypePlatform: 1, rules.TypeRemoteCommand: 1, // the check of the platform
+	ledger.TypeServer: 1, ledger.TypePlatform: 1, declared.TypeRemoteCommand: 1, // the check of the platform
 }
 
 // countTypes counts resources by type.
-func countTypes(rs []rules.Resource) map[string]int {
+func countTypes(rs []declared.Resource) map[string]int {
 	counts := map[string]int{}
 	for _, r := range rs {
 		counts[r.Type]++
@@ -69,12 +69,12 @@ func countTypes(rs []rules.Resource) map[string]int {
 }
 
 // byApp groups resources by the app they stand under; "" for those under none.
-func byApp(rs []rules.Resource) map[string][]rules.Resource {
-	known := map[string]rules.Resource{}
+func byApp(rs []declared.Resource) map[string][]declared.Resource {
+	known := map[string]declared.Resource{}
 	for _, r := range rs {
 		known[r.URN] = r
 	}
-	grouped := map[string][]rules.Resource{}
+	grouped := map[string][]declared.Resource{}
 	for _, r := range rs {
 		owner := r
 		for owner.Type != ledger.TypeApp && owner.URN != "" {
@@ -97,15 +97,15 @@ func TestInventory(t *testing.T) {
 	for _, a := range seedApps {
 		want := map[string]int{
 			ledger.TypeApp: 1, ledger.TypeRedisUser: 1, ledger.TypeDomain: 1, ledger.TypeRoute: 1, ledger.TypeGate: 1,
-			ledger.TypeWorkload: len(a.roles), rules.TypeContainer: len(a.roles), rules.TypeRemoteImage: a.images,
-			ledger.TypeDatabase: len(a.databases), rules.TypeDatabase: len(a.databases), rules.TypeRole: len(a.databases), rules.TypeGrant: len(a.databases),
+			ledger.TypeWorkload: len(a.roles), declared.TypeContainer: len(a.roles), declared.TypeRemoteImage: a.images,
+			ledger.TypeDatabase: len(a.databases), declared.TypeDatabase: len(a.databases), declared.TypeRole: len(a.databases), declared.TypeGrant: len(a.databases),
 			ledger.TypeMigration: 1, ledger.TypeHandover: len(a.serving()),
 			// The Redis user, the site file, the gate and the migration; two steps of each
 			// handover, and a trial of each but the first.
-			rules.TypeRecord: len(a.hosts), rules.TypeRemoteCommand: 4 + 2*len(a.serving()) + len(a.serving()) - 1,
+			declared.TypeRecord: len(a.hosts), declared.TypeRemoteCommand: 4 + 2*len(a.serving()) + len(a.serving()) - 1,
 		}
 		if a.extensions > 0 {
-			want[rules.TypeExtension] = a.extensions
+			want[declared.TypeExtension] = a.extensions
 		}
 		if got := countTypes(grouped[a.name]); !maps.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", a.name, got, want)
@@ -118,7 +118,7 @@ func TestInventory(t *testing.T) {
 		t.Errorf("in all: %v, want %v", got, total)
 	}
 	// The seed's own totals: 20 containers (§3), 7 databases with Payload's, 17 hosts.
-	for typ, want := range map[string]int{rules.TypeContainer: 20, rules.TypeDatabase: 7, rules.TypeRecord: 17, ledger.TypeApp: 6} {
+	for typ, want := range map[string]int{declared.TypeContainer: 20, declared.TypeDatabase: 7, declared.TypeRecord: 17, ledger.TypeApp: 6} {
 		if total[typ] != want {
 			t.Errorf("%d of %s, want %d", total[typ], typ, want)
 		}
@@ -131,10 +131,10 @@ func TestNamesAreTheSeeds(t *testing.T) {
 	want := map[string][]string{}
 	for _, a := range seedApps {
 		for _, role := range a.roles {
-			want[rules.TypeContainer] = append(want[rules.TypeContainer], a.name+"_"+role)
+			want[declared.TypeContainer] = append(want[declared.TypeContainer], a.name+"_"+role)
 		}
-		want[rules.TypeDatabase] = append(want[rules.TypeDatabase], a.databases...)
-		want[rules.TypeRecord] = append(want[rules.TypeRecord], a.hosts...)
+		want[declared.TypeDatabase] = append(want[declared.TypeDatabase], a.databases...)
+		want[declared.TypeRecord] = append(want[declared.TypeRecord], a.hosts...)
 	}
 	for typ, names := range want {
 		got := slices.Sorted(maps.Keys(named(rs, typ)))
@@ -143,7 +143,7 @@ func TestNamesAreTheSeeds(t *testing.T) {
 			t.Errorf("%s: %v, want %v", typ, got, names)
 		}
 	}
-	roles := slices.Sorted(maps.Keys(named(rs, rules.TypeRole)))
+	roles := slices.Sorted(maps.Keys(named(rs, declared.TypeRole)))
 	if want := []string{"asms", "astrotiming", "observer", "psydge", "sitebuilder", "sitebuilder_payload", "snapify"}; !slices.Equal(roles, want) {
 		t.Errorf("database roles %v, want %v", roles, want)
 	}
@@ -151,7 +151,7 @@ func TestNamesAreTheSeeds(t *testing.T) {
 
 // named returns the resources of a type by the name they have on the server, read as
 // plain values.
-func named(rs []rules.Resource, typ string) map[string]map[string]any {
+func named(rs []declared.Resource, typ string) map[string]map[string]any {
 	found := map[string]map[string]any{}
 	for _, r := range rs {
 		if r.Type == typ {
@@ -259,14 +259,14 @@ func TestManagedPlatform(t *testing.T) {
 	rs := record(t, Alorig(), newServer(t))
 	want := maps.Clone(onTheServer)
 	want["docker:index/network:Network"] = 1
-	want[rules.TypeContainer] = 4 // Flower runs on demand and is never declared
-	want[rules.TypeRemoteImage] = 4
+	want[declared.TypeContainer] = 4 // Flower runs on demand and is never declared
+	want[declared.TypeRemoteImage] = 4
 	want["docker:index/volume:Volume"] = 4
-	want[rules.TypeGrant] = 2 // PUBLIC leaves postgres and template1
+	want[declared.TypeGrant] = 2 // PUBLIC leaves postgres and template1
 	if got := countTypes(byApp(rs)[""]); !maps.Equal(got, want) {
 		t.Errorf("the platform is %v, want %v", got, want)
 	}
-	containers := named(rs, rules.TypeContainer)
+	containers := named(rs, declared.TypeContainer)
 	for name, ports := range map[string][]any{
 		"alorig_postgres": nil, "alorig_redis": nil, "portainer": nil,
 		"alorig_caddy": {map[string]any{"internal": 80.0, "external": 80.0}, map[string]any{"internal": 443.0, "external": 443.0}},
@@ -296,7 +296,7 @@ func TestManagedPlatform(t *testing.T) {
 // what we decided (memory, grace).
 func TestContainers(t *testing.T) {
 	t.Parallel()
-	containers := named(record(t, Alorig(), production(t)), rules.TypeContainer)
+	containers := named(record(t, Alorig(), production(t)), declared.TypeContainer)
 	for _, want := range []struct {
 		name          string
 		image         string
@@ -411,10 +411,10 @@ func TestEnvironmentContract(t *testing.T) {
 		"asms":        {"schools.alorig.com,api.schools.alorig.com", "https://schools.alorig.com,https://api.schools.alorig.com"},
 	}
 	for _, r := range rs {
-		if r.Type != rules.TypeContainer {
+		if r.Type != declared.TypeContainer {
 			continue
 		}
-		name, _ := rules.Read[string](r.Props, "name")
+		name, _ := declared.Read[string](r.Props, "name")
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			x := ledger.NewIndex(l)
@@ -425,7 +425,7 @@ func TestEnvironmentContract(t *testing.T) {
 			specs := Defined()[c.App.Name]
 			spec := specs[slices.IndexFunc(specs, func(s workload.Spec) bool { return s.Role == c.Role })]
 			env, secret := map[string]string{}, map[string]bool{}
-			envs, _ := rules.Read[property.Array](r.Props, "envs")
+			envs, _ := declared.Read[property.Array](r.Props, "envs")
 			var order []string
 			for _, e := range envs.All {
 				key, value, _ := strings.Cut(e.AsString(), "=")
@@ -516,7 +516,7 @@ func TestPasswordsSurviveTheirURL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	env := words(named(rs, rules.TypeContainer)["psydge_backend"]["envs"])
+	env := words(named(rs, declared.TypeContainer)["psydge_backend"]["envs"])
 	for _, key := range []string{"DATABASE_URL", "REDIS_URL"} {
 		_, after, _ := strings.Cut(env, key+"=")
 		text, _, _ := strings.Cut(after, " ")
@@ -540,7 +540,7 @@ func TestRecords(t *testing.T) {
 	if err := json.Unmarshal([]byte(config["alorig:zones"]), &zones); err != nil {
 		t.Fatal(err)
 	}
-	records := named(record(t, Alorig(), config), rules.TypeRecord)
+	records := named(record(t, Alorig(), config), declared.TypeRecord)
 	// The free certificate covers one level; what lies deeper is served by Caddy's own.
 	dnsOnly := []string{"*.sites.alorig.com", "api.schools.alorig.com"}
 	for _, a := range seedApps {
@@ -626,22 +626,22 @@ func TestRolloutWaitsForEachApp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := func(name string) string { return rules.TypeRemoteCommand + "::" + name }
+	command := func(name string) string { return declared.TypeRemoteCommand + "::" + name }
 	var earlier []string // every container of the apps before
 	previous := ""
 	for _, a := range seedApps {
 		var own []string
 		for _, role := range a.roles {
-			own = append(own, rules.TypeContainer+"::"+ledger.Logical(a.name, role))
+			own = append(own, declared.TypeContainer+"::"+ledger.Logical(a.name, role))
 		}
 		for _, c := range own {
 			first := e.before(c)
 			needed := append([]string{command("platform-check"), command(a.name + "-redis-user")}, earlier...)
 			for _, db := range a.databases {
-				needed = append(needed, rules.TypeGrant+"::"+ledger.Logical(a.name, "revoke-public", db))
+				needed = append(needed, declared.TypeGrant+"::"+ledger.Logical(a.name, "revoke-public", db))
 			}
 			if a.extensions > 0 {
-				needed = append(needed, rules.TypeExtension+"::snapify-extension-pg-trgm")
+				needed = append(needed, declared.TypeExtension+"::snapify-extension-pg-trgm")
 			}
 			if previous != "" {
 				needed = append(needed, command(previous+"-healthy"), command(previous+"-site"))
@@ -657,7 +657,7 @@ func TestRolloutWaitsForEachApp(t *testing.T) {
 					t.Errorf("%s does not wait for %s", c, n)
 				}
 			}
-			pulled := slices.ContainsFunc(e.waits[c], func(w string) bool { return strings.HasPrefix(w, rules.TypeRemoteImage+"::"+a.name) })
+			pulled := slices.ContainsFunc(e.waits[c], func(w string) bool { return strings.HasPrefix(w, declared.TypeRemoteImage+"::"+a.name) })
 			if !pulled {
 				t.Errorf("%s does not wait for its image", c)
 			}
@@ -665,7 +665,7 @@ func TestRolloutWaitsForEachApp(t *testing.T) {
 			// of an app waits for a container of it.
 			var within []string
 			for _, role := range a.serving() {
-				within = append(within, rules.TypeContainer+"::"+ledger.Logical(a.name, role))
+				within = append(within, declared.TypeContainer+"::"+ledger.Logical(a.name, role))
 			}
 			within = within[:max(0, slices.Index(within, c))]
 			for _, other := range own {
@@ -685,7 +685,7 @@ func TestRolloutWaitsForEachApp(t *testing.T) {
 		previous = a.name
 	}
 	// Nothing of a later app may hold an earlier one.
-	if e.before(rules.TypeContainer + "::psydge-backend")[command("snapify-redis-user")] {
+	if e.before(declared.TypeContainer + "::psydge-backend")[command("snapify-redis-user")] {
 		t.Error("Psydge waits for Snapify")
 	}
 }
@@ -698,8 +698,8 @@ func TestTheOrderOfAnUpdate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := func(name string) string { return rules.TypeRemoteCommand + "::" + name }
-	declared := func(name string) string {
+	command := func(name string) string { return declared.TypeRemoteCommand + "::" + name }
+	known := func(name string) string {
 		if _, found := e.waits[name]; !found {
 			t.Fatalf("nothing is called %s", name)
 		}
@@ -707,7 +707,7 @@ func TestTheOrderOfAnUpdate(t *testing.T) {
 	}
 	after := func(late, early string) {
 		t.Helper()
-		if !e.before(declared(late))[declared(early)] {
+		if !e.before(known(late))[known(early)] {
 			t.Errorf("%s does not wait for %s", late, early)
 		}
 	}
@@ -715,14 +715,14 @@ func TestTheOrderOfAnUpdate(t *testing.T) {
 	type spell struct{ from, to string }
 	var spells []spell
 	for _, a := range seedApps {
-		container := func(role string) string { return rules.TypeContainer + "::" + ledger.Logical(a.name, role) }
+		container := func(role string) string { return declared.TypeContainer + "::" + ledger.Logical(a.name, role) }
 		step := func(role, what string) string { return command(ledger.Logical(a.name, role, what)) }
 		migrate := command(a.name + "-migrate")
 		spells = append(spells, spell{migrate, migrate})
-		for _, store := range []string{command(a.name + "-redis-user"), command("platform-check"), rules.TypeGrant + "::" + ledger.Logical(a.name, "revoke-public", a.databases[0])} {
+		for _, store := range []string{command(a.name + "-redis-user"), command("platform-check"), declared.TypeGrant + "::" + ledger.Logical(a.name, "revoke-public", a.databases[0])} {
 			after(migrate, store)
 		}
-		if pulled := rules.TypeRemoteImage + "::" + ledger.Logical(a.name, "image", a.name+"-backend"); !slices.Contains(e.waits[migrate], declared(pulled)) {
+		if pulled := declared.TypeRemoteImage + "::" + ledger.Logical(a.name, "image", a.name+"-backend"); !slices.Contains(e.waits[migrate], known(pulled)) {
 			t.Errorf("%s does not wait for its image", migrate)
 		}
 		for _, role := range a.roles {
@@ -786,15 +786,15 @@ func TestTransientContainersGetTheirVariablesInSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	containers := map[string]rules.Resource{} // by logical name
+	containers := map[string]declared.Resource{} // by logical name
 	for _, r := range rs {
-		if r.Type == rules.TypeContainer {
+		if r.Type == declared.TypeContainer {
 			containers[r.Name] = r
 		}
 	}
 	found := 0
 	for _, r := range rs {
-		if r.Type != rules.TypeRemoteCommand {
+		if r.Type != declared.TypeRemoteCommand {
 			continue
 		}
 		of := r.Name[:strings.LastIndex(r.Name, "-")]
@@ -816,10 +816,10 @@ func TestTransientContainersGetTheirVariablesInSecret(t *testing.T) {
 			if !stdin.Secret() {
 				t.Error("its standard input is not secret")
 			}
-			if logging, _ := rules.Read[string](r.Props, "logging"); logging != "none" {
+			if logging, _ := declared.Read[string](r.Props, "logging"); logging != "none" {
 				t.Errorf("its output is logged: %q", logging)
 			}
-			create, _ := rules.Read[string](r.Props, "create")
+			create, _ := declared.Read[string](r.Props, "create")
 			if r.Props.Get("create").HasSecrets() || strings.Contains(create, "c4n4ry") {
 				t.Error("a secret stands in the script, which is a command line")
 			}
@@ -828,7 +828,7 @@ func TestTransientContainersGetTheirVariablesInSecret(t *testing.T) {
 			}
 
 			var exports []string
-			envs, _ := rules.Read[property.Array](c.Props, "envs")
+			envs, _ := declared.Read[property.Array](c.Props, "envs")
 			for _, entry := range envs.All {
 				key, value, _ := strings.Cut(entry.AsString(), "=")
 				exports = append(exports, "export "+key+"="+shell.Word(value))
@@ -839,8 +839,8 @@ func TestTransientContainersGetTheirVariablesInSecret(t *testing.T) {
 			if got := strings.Split(strings.TrimSuffix(stdin.AsString(), "\n"), "\n"); !slices.Equal(got, exports) {
 				t.Errorf("%d variables, the container has %d", len(got), len(exports))
 			}
-			image, _ := rules.Read[string](c.Props, "image")
-			memory, _ := rules.Read[float64](c.Props, "memory")
+			image, _ := declared.Read[string](c.Props, "image")
+			memory, _ := declared.Read[float64](c.Props, "memory")
 			for _, want := range []string{" " + shell.Word(image) + " ", fmt.Sprintf(" '--memory' '%vm' ", memory)} {
 				if !strings.Contains(create, want) {
 					t.Errorf("what it creates has no %q", want)
@@ -863,7 +863,7 @@ func TestWhatReplacesAContainer(t *testing.T) {
 	}
 	for _, a := range seedApps {
 		for _, role := range a.roles {
-			name := rules.TypeContainer + "::" + ledger.Logical(a.name, role)
+			name := declared.TypeContainer + "::" + ledger.Logical(a.name, role)
 			if got := e.replaceOn[name]; !slices.Equal(got, []string{"*"}) {
 				t.Errorf("%s is replaced by a change of %v, want any", name, got)
 			}

@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"testing"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/workload"
-	"github.com/alorig/fleet/policy/rules"
 )
 
 // What the seventh app takes: one entry at the end of Apps in internal/ledger/alorig.go …
@@ -60,7 +60,7 @@ func withSeventh(entry ledger.App) Fleet {
 
 func TestSeventhApp(t *testing.T) {
 	t.Parallel()
-	declared, found, err := withSeventh(seventhEntry()).Check("prod", seventhSettings(t))
+	recorded, found, err := withSeventh(seventhEntry()).Check("prod", seventhSettings(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,17 +68,17 @@ func TestSeventhApp(t *testing.T) {
 		t.Errorf("[%s] %s", f.Rule, f)
 	}
 	has := map[string]bool{}
-	for _, r := range declared {
+	for _, r := range recorded {
 		has[r.Type+" "+r.Name] = true
 	}
 	for _, want := range []string{
 		ledger.TypeApp + " seventh",
-		rules.TypeContainer + " seventh-backend", rules.TypeContainer + " seventh-celery-worker", rules.TypeContainer + " seventh-celery-beat",
-		rules.TypeDatabase + " seventh-database-seventh-db", rules.TypeRole + " seventh-role-seventh",
-		rules.TypeRecord + " seventh-dns-seventh.alorig.com",
-		ledger.TypeMigration + " seventh-migration", rules.TypeRemoteCommand + " seventh-migrate",
-		ledger.TypeHandover + " seventh-backend-handover", rules.TypeRemoteCommand + " seventh-backend-take", rules.TypeRemoteCommand + " seventh-backend-end",
-		rules.TypeRemoteCommand + " seventh-redis-user", rules.TypeRemoteCommand + " seventh-site", rules.TypeRemoteCommand + " seventh-healthy",
+		declared.TypeContainer + " seventh-backend", declared.TypeContainer + " seventh-celery-worker", declared.TypeContainer + " seventh-celery-beat",
+		declared.TypeDatabase + " seventh-database-seventh-db", declared.TypeRole + " seventh-role-seventh",
+		declared.TypeRecord + " seventh-dns-seventh.alorig.com",
+		ledger.TypeMigration + " seventh-migration", declared.TypeRemoteCommand + " seventh-migrate",
+		ledger.TypeHandover + " seventh-backend-handover", declared.TypeRemoteCommand + " seventh-backend-take", declared.TypeRemoteCommand + " seventh-backend-end",
+		declared.TypeRemoteCommand + " seventh-redis-user", declared.TypeRemoteCommand + " seventh-site", declared.TypeRemoteCommand + " seventh-healthy",
 	} {
 		if !has[want] {
 			t.Errorf("no %s is declared", want)
@@ -89,7 +89,7 @@ func TestSeventhApp(t *testing.T) {
 // The six others are declared to the letter as without it: adding an app changes none.
 func TestSeventhAppChangesNoOther(t *testing.T) {
 	t.Parallel()
-	after := map[string]rules.Resource{}
+	after := map[string]declared.Resource{}
 	for _, r := range record(t, withSeventh(seventhEntry()), seventhSettings(t)) {
 		after[r.URN] = r
 	}

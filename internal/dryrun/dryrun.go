@@ -14,14 +14,14 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 
-	"github.com/alorig/fleet/policy/rules"
+	"github.com/alorig/fleet/internal/declared"
 )
 
 // Record runs the program as a preview would and returns what it registers, sorted by
 // URN. What only an update can know, such as a container's id, stays unknown. An error
 // of the program, or of a registration, is returned as it is.
-func Record(project, stack string, program pulumi.RunFunc, options ...pulumi.RunOption) ([]rules.Resource, error) {
-	r := &recorder{project: project, stack: stack, resources: map[string]rules.Resource{}}
+func Record(project, stack string, program pulumi.RunFunc, options ...pulumi.RunOption) ([]declared.Resource, error) {
+	r := &recorder{project: project, stack: stack, resources: map[string]declared.Resource{}}
 	options = append([]pulumi.RunOption{
 		pulumi.WithMocks(project, stack, r),
 		func(info *pulumi.RunInfo) { info.DryRun = true },
@@ -33,7 +33,7 @@ func Record(project, stack string, program pulumi.RunFunc, options ...pulumi.Run
 		return nil, errors.Join(r.problems...)
 	}
 	urns := slices.Sorted(maps.Keys(r.resources))
-	recorded := make([]rules.Resource, len(urns))
+	recorded := make([]declared.Resource, len(urns))
 	for i, urn := range urns {
 		recorded[i] = r.resources[urn]
 	}
@@ -45,7 +45,7 @@ type recorder struct {
 	project, stack string
 
 	mu        sync.Mutex
-	resources map[string]rules.Resource
+	resources map[string]declared.Resource
 	problems  []error
 }
 
@@ -62,7 +62,7 @@ func (r *recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.P
 	if err != nil {
 		return "", nil, fmt.Errorf("reading the inputs of %s: %w", args.Name, err)
 	}
-	recorded := rules.Resource{
+	recorded := declared.Resource{
 		URN: r.urn(request), Type: args.TypeToken, Name: args.Name, Parent: request.GetParent(),
 		Props:          resource.FromResourcePropertyMap(inputs),
 		Protect:        request.GetProtect(),

@@ -9,7 +9,7 @@ import (
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alorig/fleet/policy/rules"
+	"github.com/alorig/fleet/internal/declared"
 )
 
 func TestRecord(t *testing.T) {
@@ -45,21 +45,21 @@ func TestRecord(t *testing.T) {
 		t.Fatalf("recorded %v, want %v", urns, want)
 	}
 	c := rs[0]
-	if c.Type != rules.TypeContainer || c.Name != "shop" || c.Parent != want[2] || !c.Protect || c.RetainOnDelete == nil || !*c.RetainOnDelete {
+	if c.Type != declared.TypeContainer || c.Name != "shop" || c.Parent != want[2] || !c.Protect || c.RetainOnDelete == nil || !*c.RetainOnDelete {
 		t.Errorf("%+v", c)
 	}
 	if rs[1].Protect || rs[1].RetainOnDelete == nil || *rs[1].RetainOnDelete {
 		t.Errorf("%+v", rs[1])
 	}
 	// What an update alone can know is unknown, not absent: rules tell the two apart.
-	if _, state := rules.Read[string](c.Props, "hostname"); state != rules.Unknown {
+	if _, state := declared.Read[string](c.Props, "hostname"); state != declared.Unknown {
 		t.Errorf("an id is %v before the update", c.Props.Get("hostname"))
 	}
 	envs := c.Props.Get("envs").AsArray()
 	if envs.Get(0).Secret() || !envs.Get(1).Secret() || envs.Get(1).AsString() != "B=2" {
 		t.Errorf("environment %v", envs)
 	}
-	if app, _ := rules.Read[string](rs[2].Props, "app"); app != "shop" {
+	if app, _ := declared.Read[string](rs[2].Props, "app"); app != "shop" {
 		t.Errorf("a component's inputs are %v", rs[2].Props)
 	}
 }

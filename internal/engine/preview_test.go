@@ -15,6 +15,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/policyx"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/engine"
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/policy/rules"
@@ -167,7 +168,7 @@ func slow(t *testing.T) {
 	}
 }
 
-func checkedResources(t *testing.T) []rules.Resource {
+func checkedResources(t *testing.T) []declared.Resource {
 	t.Helper()
 	p := preview(t, nil)
 	recorded, findings, err := stacks.Alorig().Check("prod", p.Config)

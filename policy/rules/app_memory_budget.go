@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -15,10 +16,10 @@ var appMemoryBudget = Rule{
 	Seed:    "§1 resource budget, §2 deployment order",
 	Unknown: "Refuses: a reservation that is not known makes the sum a guess.",
 	Remedy:  "Lower `Memory.Steady` of the app's containers in `internal/ledger/alorig.go`, or have the owner raise the app's `Budget`.",
-	Stack: func(f *Fleet, rs []Resource) []ledger.Finding {
+	Stack: func(f *Fleet, rs []declared.Resource) []ledger.Finding {
 		sums := map[string]*memorySum{}
 		for _, r := range rs {
-			if r.Type != TypeContainer {
+			if r.Type != declared.TypeContainer {
 				continue
 			}
 			app := owningApp(f, r)

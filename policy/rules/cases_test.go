@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/alorig/fleet/internal/caddysite"
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -28,7 +29,7 @@ func set(typ, name, property string, v any) func(*stack) {
 
 // container changes one property of one container.
 func container(name, property string, v any) func(*stack) {
-	return set(TypeContainer, name, property, v)
+	return set(declared.TypeContainer, name, property, v)
 }
 
 // env gives a container an environment entry in place of the one with its key.
@@ -51,7 +52,7 @@ func without(name, key string) func(*stack) {
 // redisUser changes what the command of an app's Redis user sends.
 func redisUser(app, from, to string) func(*stack) {
 	return func(s *stack) {
-		props := s.get(TypeRemoteCommand, app+"-redis-user").props
+		props := s.get(declared.TypeRemoteCommand, app+"-redis-user").props
 		props["stdin"] = secret{strings.Replace(props["stdin"].(secret).of.(string), from, to, 1)}
 	}
 }
@@ -63,7 +64,7 @@ func removed(typ, name string) func(*stack) {
 // extra declares a container that the ledger does not have.
 func extra(name, image string) func(*stack) {
 	return func(s *stack) {
-		s.add(TypeContainer, name, nil, containerProps("alorig_net", name, image, ledger.Memory{Steady: 100, Limit: 100}))
+		s.add(declared.TypeContainer, name, nil, containerProps("alorig_net", name, image, ledger.Memory{Steady: 100, Limit: 100}))
 	}
 }
 
@@ -94,11 +95,11 @@ var cases = map[string][]struct {
 		{"beyond the rollout", set(ledger.TypeServer, "server", "rollout", "observer"), "asms: is declared; the rollout has come to observer"},
 		{"no app yet", set(ledger.TypeServer, "server", "rollout", ""), "psydge: is declared; the rollout has not come"},
 		{"earlier app missing", removed(ledger.TypeApp, "snapify"), "snapify: is not declared"},
-		{"container missing", removed(TypeContainer, worker), "psydge: lacks psydge_celery_worker"},
-		{"database missing", removed(TypeDatabase, "psydge_db"), "psydge: lacks the database psydge_db"},
-		{"role missing", removed(TypeRole, "psydge"), "psydge: lacks the role psydge"},
+		{"container missing", removed(declared.TypeContainer, worker), "psydge: lacks psydge_celery_worker"},
+		{"database missing", removed(declared.TypeDatabase, "psydge_db"), "psydge: lacks the database psydge_db"},
+		{"role missing", removed(declared.TypeRole, "psydge"), "psydge: lacks the role psydge"},
 		{"gate missing", removed(ledger.TypeGate, "psydge-gate"), "psydge: has no gate"},
-		{"gate that asks nothing", removed(TypeRemoteCommand, "psydge-healthy"), "psydge: has no gate"},
+		{"gate that asks nothing", removed(declared.TypeRemoteCommand, "psydge-healthy"), "psydge: has no gate"},
 		{"rollout not known", set(ledger.TypeServer, "server", "rollout", unknown), "rollout is not known"},
 		{"app not in the ledger", resource(ledger.TypeApp, "seventh", object{"app": "seventh"}), "seventh: is declared as an app"},
 		{"app without a name", resource(ledger.TypeApp, "seventh", object{"app": unknown}), "App seventh: has no app that is known"},
@@ -116,8 +117,8 @@ var cases = map[string][]struct {
 		{"service with an app's label", container(caddy, "labels", list{object{"label": ledger.LabelApp, "value": "snapify"}}), "is a shared service"},
 		{"other app's image", container(backend, "image", "registry.example.com/snapify-backend:1"), "runs the image snapify-backend"},
 		{"unknown image", container(backend, "image", unknown), ""},
-		{"declared twice", func(s *stack) { s.add(TypeContainer, "again", nil, s.container(backend).props) }, "is declared twice"},
-		{"Swarm service", resource(TypeSwarmService, "web", object{"name": "web"}), "is a Swarm service"},
+		{"declared twice", func(s *stack) { s.add(declared.TypeContainer, "again", nil, s.container(backend).props) }, "is declared twice"},
+		{"Swarm service", resource(declared.TypeSwarmService, "web", object{"name": "web"}), "is a Swarm service"},
 	},
 	"container-network": {
 		{"no network", container(backend, "networksAdvanced", nil), "joins no network"},
@@ -253,9 +254,9 @@ var cases = map[string][]struct {
 		{"user that keeps what it had", redisUser("psydge", "reset ", ""), "other permissions than its own"},
 		{"user of no app", redisUser("psydge", "SETUSER psydge", "SETUSER guest"), "sets a Redis user in stdin who is no app"},
 		{"user with a second password", redisUser("psydge", "#4e1f", "#4e1f >pw"), ""},
-		{"user on the command line", set(TypeRemoteCommand, "psydge-healthy", "create", "redis-cli ACL SETUSER psydge +@all"), "in create other permissions"},
-		{"unknown permissions", set(TypeRemoteCommand, "psydge-redis-user", "stdin", secret{unknown}), "has no stdin that is known"},
-		{"no user", removed(TypeRemoteCommand, "psydge-redis-user"), "psydge: has no Redis user"},
+		{"user on the command line", set(declared.TypeRemoteCommand, "psydge-healthy", "create", "redis-cli ACL SETUSER psydge +@all"), "in create other permissions"},
+		{"unknown permissions", set(declared.TypeRemoteCommand, "psydge-redis-user", "stdin", secret{unknown}), "has no stdin that is known"},
+		{"no user", removed(declared.TypeRemoteCommand, "psydge-redis-user"), "psydge: has no Redis user"},
 	},
 	"database-allocation": {
 		{"another's database", env(backend, secret{"DATABASE_URL=postgres://snapify:pw@alorig_postgres:5432/snapify_db"}), "for snapify_db, a database of snapify"},
@@ -271,92 +272,94 @@ var cases = map[string][]struct {
 		{"parts", env(backend, "PGDATABASE=snapify_db"), "has another value than its own"},
 		{"service", env(caddy, secret{"X=postgres://psydge:pw@alorig_postgres/psydge_db"}), "the ledger gives it no database"},
 		{"unknown entry", func(s *stack) { s.container(backend).env("DATABASE_URL", secret{unknown}) }, "may hold a database URL"},
-		{"database not in the ledger", resource(TypeDatabase, "x", object{"name": "x_db"}), "x_db: is not in the ledger"},
-		{"unknown database", set(TypeDatabase, "psydge_db", "name", unknown), "no database name that is known"},
-		{"another owner", set(TypeDatabase, "psydge_db", "owner", "snapify"), "is owned by snapify"},
-		{"unknown owner", set(TypeDatabase, "psydge_db", "owner", unknown), "no owner that is known"},
-		{"role not in the ledger", resource(TypeRole, "x", object{"name": "x"}), "is a role that is not in the ledger"},
-		{"unknown role", set(TypeRole, "psydge", "name", unknown), "no role name that is known"},
-		{"superuser", set(TypeRole, "psydge", "superuser", true), "has superuser"},
-		{"unknown attribute", set(TypeRole, "psydge", "createRole", unknown), "has createRole, or may"},
-		{"member of another", set(TypeRole, "psydge", "roles", list{"snapify"}), "is a member of the role snapify"},
-		{"unknown membership", set(TypeRole, "psydge", "roles", unknown), "roles is not known"},
-		{"assumes another", set(TypeRole, "psydge", "assumeRole", "snapify"), "is a member of the role snapify"},
-		{"grant to another", resource(TypeGrant, "g", object{"database": "psydge_db", "role": "snapify"}), "lets snapify into psydge_db"},
-		{"grant within the app", resource(TypeGrant, "g", object{"database": "sitebuilder_payload_db", "role": "sitebuilder"}), ""},
-		{"grant elsewhere", resource(TypeGrant, "g", object{"database": "postgres", "role": "psydge"}), "no such database"},
-		{"grant further", resource(TypeGrant, "g", object{"database": "psydge_db", "role": "psydge", "withGrantOption": true}), "grant it further"},
-		{"unknown grant", resource(TypeGrant, "g", object{"database": "psydge_db", "role": unknown}), "no role that is known"},
-		{"revoke on postgres", resource(TypeGrant, "g", object{"database": "postgres", "role": "public", "objectType": "database"}), ""},
-		{"extension not listed", resource(TypeExtension, "e", object{"database": "psydge_db", "name": "dblink"}), "installs dblink in psydge_db"},
-		{"unknown extension", resource(TypeExtension, "e", object{"database": "psydge_db", "name": unknown}), "that is known at preview"},
+		{"database not in the ledger", resource(declared.TypeDatabase, "x", object{"name": "x_db"}), "x_db: is not in the ledger"},
+		{"unknown database", set(declared.TypeDatabase, "psydge_db", "name", unknown), "no database name that is known"},
+		{"another owner", set(declared.TypeDatabase, "psydge_db", "owner", "snapify"), "is owned by snapify"},
+		{"unknown owner", set(declared.TypeDatabase, "psydge_db", "owner", unknown), "no owner that is known"},
+		{"role not in the ledger", resource(declared.TypeRole, "x", object{"name": "x"}), "is a role that is not in the ledger"},
+		{"unknown role", set(declared.TypeRole, "psydge", "name", unknown), "no role name that is known"},
+		{"superuser", set(declared.TypeRole, "psydge", "superuser", true), "has superuser"},
+		{"unknown attribute", set(declared.TypeRole, "psydge", "createRole", unknown), "has createRole, or may"},
+		{"member of another", set(declared.TypeRole, "psydge", "roles", list{"snapify"}), "is a member of the role snapify"},
+		{"unknown membership", set(declared.TypeRole, "psydge", "roles", unknown), "roles is not known"},
+		{"assumes another", set(declared.TypeRole, "psydge", "assumeRole", "snapify"), "is a member of the role snapify"},
+		{"grant to another", resource(declared.TypeGrant, "g", object{"database": "psydge_db", "role": "snapify"}), "lets snapify into psydge_db"},
+		{"grant within the app", resource(declared.TypeGrant, "g", object{"database": "sitebuilder_payload_db", "role": "sitebuilder"}), ""},
+		{"grant elsewhere", resource(declared.TypeGrant, "g", object{"database": "postgres", "role": "psydge"}), "no such database"},
+		{"grant further", resource(declared.TypeGrant, "g", object{"database": "psydge_db", "role": "psydge", "withGrantOption": true}), "grant it further"},
+		{"unknown grant", resource(declared.TypeGrant, "g", object{"database": "psydge_db", "role": unknown}), "no role that is known"},
+		{"revoke on postgres", resource(declared.TypeGrant, "g", object{"database": "postgres", "role": "public", "objectType": "database"}), ""},
+		{"extension not listed", resource(declared.TypeExtension, "e", object{"database": "psydge_db", "name": "dblink"}), "installs dblink in psydge_db"},
+		{"unknown extension", resource(declared.TypeExtension, "e", object{"database": "psydge_db", "name": unknown}), "that is known at preview"},
 		{"another kind", resource("postgresql:index/function:Function", "f", object{}), "is a postgresql:index/function:Function"},
 	},
 	"database-isolation": {
-		{"not revoked", removed(TypeGrant, "revoke-psydge_db"), "psydge_db: lets every role"},
-		{"another kind of object", set(TypeGrant, "revoke-psydge_db", "objectType", "schema"), "psydge_db: lets every role"},
-		{"grant to PUBLIC", set(TypeGrant, "revoke-psydge_db", "privileges", list{"CONNECT"}), "gives PUBLIC privileges"},
-		{"unknown privileges", set(TypeGrant, "revoke-psydge_db", "privileges", unknown), "or may"},
-		{"unknown database", set(TypeDatabase, "psydge_db", "name", unknown), "database psydge_db: lets every role"},
+		{"not revoked", removed(declared.TypeGrant, "revoke-psydge_db"), "psydge_db: lets every role"},
+		{"another kind of object", set(declared.TypeGrant, "revoke-psydge_db", "objectType", "schema"), "psydge_db: lets every role"},
+		{"grant to PUBLIC", set(declared.TypeGrant, "revoke-psydge_db", "privileges", list{"CONNECT"}), "gives PUBLIC privileges"},
+		{"unknown privileges", set(declared.TypeGrant, "revoke-psydge_db", "privileges", unknown), "or may"},
+		{"unknown database", set(declared.TypeDatabase, "psydge_db", "name", unknown), "database psydge_db: lets every role"},
 	},
 	"database-protection": {
-		{"database", func(s *stack) { s.get(TypeDatabase, "psydge_db").Protect = false }, "psydge_db: is not protected"},
-		{"role", func(s *stack) { s.get(TypeRole, "psydge").Protect = false }, "psydge: is not protected"},
-		{"not retained", func(s *stack) { s.get(TypeRole, "psydge").RetainOnDelete = new(false) }, "is not retained"},
-		{"retained", func(s *stack) { s.get(TypeRole, "psydge").RetainOnDelete = new(true) }, ""},
+		{"database", func(s *stack) { s.get(declared.TypeDatabase, "psydge_db").Protect = false }, "psydge_db: is not protected"},
+		{"role", func(s *stack) { s.get(declared.TypeRole, "psydge").Protect = false }, "psydge: is not protected"},
+		{"not retained", func(s *stack) { s.get(declared.TypeRole, "psydge").RetainOnDelete = new(false) }, "is not retained"},
+		{"retained", func(s *stack) { s.get(declared.TypeRole, "psydge").RetainOnDelete = new(true) }, ""},
 		{"unknown name", func(s *stack) {
-			set(TypeDatabase, "psydge_db", "name", unknown)(s)
-			s.get(TypeDatabase, "psydge_db").Protect = false
+			set(declared.TypeDatabase, "psydge_db", "name", unknown)(s)
+			s.get(declared.TypeDatabase, "psydge_db").Protect = false
 		}, "psydge_db: is not protected"},
 	},
 	"connection-budget": {
-		{"no limit", set(TypeRole, "psydge", "connectionLimit", nil), "has no connectionLimit;"},
-		{"unlimited", set(TypeRole, "psydge", "connectionLimit", -1), "has the connection limit -1; the ledger gives it 19"},
-		{"another limit", set(TypeRole, "psydge", "connectionLimit", 20), "has the connection limit 20"},
-		{"no room for a handover", set(TypeRole, "psydge", "connectionLimit", 13), "has the connection limit 13"},
-		{"above the server", set(TypeRole, "psydge", "connectionLimit", 80), "connections come to 136, with those of a handover"},
-		{"unknown", set(TypeRole, "psydge", "connectionLimit", unknown), "no connectionLimit that is known"},
-		{"role not in the ledger", resource(TypeRole, "x", object{"name": "x"}), "every role has a limit above zero"},
+		{"no limit", set(declared.TypeRole, "psydge", "connectionLimit", nil), "has no connectionLimit;"},
+		{"unlimited", set(declared.TypeRole, "psydge", "connectionLimit", -1), "has the connection limit -1; the ledger gives it 19"},
+		{"another limit", set(declared.TypeRole, "psydge", "connectionLimit", 20), "has the connection limit 20"},
+		{"no room for a handover", set(declared.TypeRole, "psydge", "connectionLimit", 13), "has the connection limit 13"},
+		{"above the server", set(declared.TypeRole, "psydge", "connectionLimit", 80), "connections come to 136, with those of a handover"},
+		{"unknown", set(declared.TypeRole, "psydge", "connectionLimit", unknown), "no connectionLimit that is known"},
+		{"role not in the ledger", resource(declared.TypeRole, "x", object{"name": "x"}), "every role has a limit above zero"},
 	},
 	"dns-allocation": {
-		{"not in the ledger", resource(TypeRecord, "r", object{"name": "new.alorig.com"}), "gives to no app"},
-		{"relative", set(TypeRecord, "api.psydge.com", "name", "api"), "relative to its zone"},
-		{"apex sign", set(TypeRecord, "psydge.com", "name", "@"), "relative to its zone"},
-		{"unknown name", set(TypeRecord, "psydge.com", "name", unknown), "no name that is known"},
-		{"another type", set(TypeRecord, "psydge.com", "type", "CNAME"), "is a record of type CNAME"},
-		{"unknown type", set(TypeRecord, "psydge.com", "type", unknown), "no type that is known"},
-		{"elsewhere", set(TypeRecord, "psydge.com", "content", "198.51.100.9"), "points at 198.51.100.9; the server is"},
-		{"no address", set(TypeRecord, "psydge.com", "content", "example.com"), "points at example.com"},
-		{"unknown address", set(TypeRecord, "psydge.com", "content", unknown), "no content that is known"},
+		{"not in the ledger", resource(declared.TypeRecord, "r", object{"name": "new.alorig.com"}), "gives to no app"},
+		{"relative", set(declared.TypeRecord, "api.psydge.com", "name", "api"), "relative to its zone"},
+		{"apex sign", set(declared.TypeRecord, "psydge.com", "name", "@"), "relative to its zone"},
+		{"unknown name", set(declared.TypeRecord, "psydge.com", "name", unknown), "no name that is known"},
+		{"another type", set(declared.TypeRecord, "psydge.com", "type", "CNAME"), "is a record of type CNAME"},
+		{"unknown type", set(declared.TypeRecord, "psydge.com", "type", unknown), "no type that is known"},
+		{"elsewhere", set(declared.TypeRecord, "psydge.com", "content", "198.51.100.9"), "points at 198.51.100.9; the server is"},
+		{"no address", set(declared.TypeRecord, "psydge.com", "content", "example.com"), "points at example.com"},
+		{"unknown address", set(declared.TypeRecord, "psydge.com", "content", unknown), "no content that is known"},
 		{"deprecated value", func(s *stack) {
-			r := s.get(TypeRecord, "psydge.com")
+			r := s.get(declared.TypeRecord, "psydge.com")
 			r.props["value"], r.props["content"] = r.props["content"], nil
 		}, "has no content"},
-		{"another zone", set(TypeRecord, "psydge.com", "zoneId", "zone of alorig.com"), "lies in another zone than psydge.com"},
-		{"unknown zone", set(TypeRecord, "psydge.com", "zoneId", unknown), "no zoneId that is known"},
-		{"not proxied", set(TypeRecord, "psydge.com", "proxied", false), "has proxied false; the ledger says true"},
-		{"proxied unknown", set(TypeRecord, "psydge.com", "proxied", unknown), "proxied is not known"},
-		{"twice", func(s *stack) { s.add(TypeRecord, "again", nil, s.get(TypeRecord, "psydge.com").props) }, "is declared twice"},
+		{"another zone", set(declared.TypeRecord, "psydge.com", "zoneId", "zone of alorig.com"), "lies in another zone than psydge.com"},
+		{"unknown zone", set(declared.TypeRecord, "psydge.com", "zoneId", unknown), "no zoneId that is known"},
+		{"not proxied", set(declared.TypeRecord, "psydge.com", "proxied", false), "has proxied false; the ledger says true"},
+		{"proxied unknown", set(declared.TypeRecord, "psydge.com", "proxied", unknown), "proxied is not known"},
+		{"twice", func(s *stack) {
+			s.add(declared.TypeRecord, "again", nil, s.get(declared.TypeRecord, "psydge.com").props)
+		}, "is declared twice"},
 		{"server unknown", set(ledger.TypeServer, "server", "serverAddress", unknown), "no serverAddress that is known"},
 		{"zones unknown", set(ledger.TypeServer, "server", "zones", unknown), "zones is not known"},
 		{"no Server", removed(ledger.TypeServer, "server"), "Server: is not declared"},
 	},
 	"dns-certificate": {
-		{"deep and proxied", set(TypeRecord, "api.schools.alorig.com", "proxied", true), "more than one level below alorig.com"},
-		{"deep wildcard", set(TypeRecord, "*.sites.alorig.com", "proxied", true), "more than one level below alorig.com"},
-		{"deep and not in the ledger", resource(TypeRecord, "r", object{"name": "a.b.psydge.com", "proxied": true}), "more than one level below psydge.com"},
-		{"TTL", set(TypeRecord, "psydge.com", "ttl", 300), "is proxied with the TTL 300"},
-		{"TTL left out", set(TypeRecord, "psydge.com", "ttl", nil), ""},
-		{"TTL unknown", set(TypeRecord, "psydge.com", "ttl", unknown), "ttl is not known"},
-		{"proxied unknown", set(TypeRecord, "psydge.com", "proxied", unknown), "proxied is not known"},
-		{"no record", removed(TypeRecord, "api.psydge.com"), "api.psydge.com: no record answers for it"},
+		{"deep and proxied", set(declared.TypeRecord, "api.schools.alorig.com", "proxied", true), "more than one level below alorig.com"},
+		{"deep wildcard", set(declared.TypeRecord, "*.sites.alorig.com", "proxied", true), "more than one level below alorig.com"},
+		{"deep and not in the ledger", resource(declared.TypeRecord, "r", object{"name": "a.b.psydge.com", "proxied": true}), "more than one level below psydge.com"},
+		{"TTL", set(declared.TypeRecord, "psydge.com", "ttl", 300), "is proxied with the TTL 300"},
+		{"TTL left out", set(declared.TypeRecord, "psydge.com", "ttl", nil), ""},
+		{"TTL unknown", set(declared.TypeRecord, "psydge.com", "ttl", unknown), "ttl is not known"},
+		{"proxied unknown", set(declared.TypeRecord, "psydge.com", "proxied", unknown), "proxied is not known"},
+		{"no record", removed(declared.TypeRecord, "api.psydge.com"), "api.psydge.com: no record answers for it"},
 		{"under a wildcard", func(s *stack) {
-			removed(TypeRecord, "api.psydge.com")(s)
-			resource(TypeRecord, "w", object{"name": "*.psydge.com"})(s)
+			removed(declared.TypeRecord, "api.psydge.com")(s)
+			resource(declared.TypeRecord, "w", object{"name": "*.psydge.com"})(s)
 		}, ""},
 		{"cut off", func(s *stack) {
-			removed(TypeRecord, "api.schools.alorig.com")(s)
-			resource(TypeRecord, "w", object{"name": "*.alorig.com"})(s)
+			removed(declared.TypeRecord, "api.schools.alorig.com")(s)
+			resource(declared.TypeRecord, "w", object{"name": "*.alorig.com"})(s)
 		}, "api.schools.alorig.com: the record of schools.alorig.com cuts it off from its wildcard *.alorig.com"},
 	},
 	"route-allocation": {
@@ -365,23 +368,23 @@ var cases = map[string][]struct {
 			r.props["site"] = strings.Replace(r.props["site"].(string), "psydge_backend:8012", "snapify_backend:8014", 1)
 		}, "snapify_backend:8014"},
 		{"another text reaches the server", func(s *stack) {
-			c := s.get(TypeRemoteCommand, "psydge-site")
+			c := s.get(declared.TypeRemoteCommand, "psydge-site")
 			c.props["stdin"] = c.props["stdin"].(string) + "\nevil.com {\n}"
 		}, "command psydge-site: has "},
 		{"unknown text", set(ledger.TypeRoute, "psydge-route", "site", unknown), "has no site that is known"},
-		{"unknown stdin", set(TypeRemoteCommand, "psydge-site", "stdin", unknown), "has no stdin that is known"},
+		{"unknown stdin", set(declared.TypeRemoteCommand, "psydge-site", "stdin", unknown), "has no stdin that is known"},
 		{"another app", set(ledger.TypeRoute, "psydge-route", "app", "seventh"), "is a route of seventh"},
 		{"unknown app", set(ledger.TypeRoute, "psydge-route", "app", unknown), "has no app that is known"},
 		{"unknown options", set(ledger.TypeRoute, "psydge-route", "tls", unknown), "tls is not known"},
 		{"no issuer", set(ledger.TypeRoute, "psydge-route", "tls", "none"), "cannot be rendered"},
 		{"bad range", set(ledger.TypeRoute, "snapify-route", "adminCidrs", list{"everybody"}), "has no address range in adminCidrs[0]"},
 		{"no Route", removed(ledger.TypeRoute, "psydge-route"), "psydge: has no Route"},
-		{"no command for the Route", removed(TypeRemoteCommand, "psydge-site"), "psydge: has a site file that no command puts in place"},
+		{"no command for the Route", removed(declared.TypeRemoteCommand, "psydge-site"), "psydge: has a site file that no command puts in place"},
 		{"two Routes", func(s *stack) {
 			s.add(ledger.TypeRoute, "second", nil, s.get(ledger.TypeRoute, "psydge-route").props)
 		}, "second Route of psydge"},
-		{"past the Route", resource(TypeRemoteCommand, "sneak", object{"stdin": "evil.com {\n reverse_proxy psydge_backend:8012\n}", "connection": connection()}), "configures a reverse proxy in stdin"},
-		{"another command", resource(TypeRemoteCommand, "other", object{"create": "docker ps", "connection": connection()}), ""},
+		{"past the Route", resource(declared.TypeRemoteCommand, "sneak", object{"stdin": "evil.com {\n reverse_proxy psydge_backend:8012\n}", "connection": connection()}), "configures a reverse proxy in stdin"},
+		{"another command", resource(declared.TypeRemoteCommand, "other", object{"create": "docker ps", "connection": connection()}), ""},
 	},
 	"container-hardening": {
 		{"privileged", container(backend, "privileged", true), "is privileged"},
@@ -439,7 +442,7 @@ var cases = map[string][]struct {
 		{"tag", container(backend, "image", "psydge-backend:1.2"), "which has no digest"},
 		{"local image", container(backend, "image", digest[1:]), ""},
 		{"unknown", container(backend, "image", unknown), ""},
-		{"remote image", resource(TypeRemoteImage, "r", object{"name": "redis:7"}), "image r: runs redis:7"},
+		{"remote image", resource(declared.TypeRemoteImage, "r", object{"name": "redis:7"}), "image r: runs redis:7"},
 	},
 	"secret-handling": {
 		{"key", env(backend, "STRIPE_API_KEY=sk_live"), "holds a credential in envs[9] (STRIPE_API_KEY)"},
@@ -461,30 +464,30 @@ var cases = map[string][]struct {
 		{"health check", container(backend, "healthcheck", object{"tests": list{"CMD-SHELL", "REDIS_PASSWORD=hunter2 redis-cli ping"}}), "carries a credential in healthcheck.tests"},
 		{"health check reading the environment", container(redis, "healthcheck", object{"tests": list{"CMD-SHELL", `REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli ping`}}), ""},
 		{"upload", container(caddy, "uploads", list{object{"content": "password: hunter2"}}), "uploads[0].content"},
-		{"role", set(TypeRole, "psydge", "password", "hunter2"), "has the credential password"},
-		{"unknown role password", set(TypeRole, "psydge", "password", unknown), "has the credential password"},
+		{"role", set(declared.TypeRole, "psydge", "password", "hunter2"), "has the credential password"},
+		{"unknown role password", set(declared.TypeRole, "psydge", "password", unknown), "has the credential password"},
 		{"provider", set("pulumi:providers:cloudflare", "cloudflare", "apiToken", "hunter2"), "has the credential apiToken"},
 		{"registry", set("pulumi:providers:docker", "docker", "registryAuth", list{object{"password": "hunter2"}}), "registryAuth[0].password"},
 		{"registry as JSON", set("pulumi:providers:docker", "docker", "registryAuth", `[{"password":"hunter2"}]`), "has the credential registryAuth"},
 		{"registry as secret JSON", set("pulumi:providers:docker", "docker", "registryAuth", secret{`[{"password":"hunter2"}]`}), ""},
-		{"secret command", set(TypeRemoteCommand, "psydge-site", "create", secret{"echo hunter2"}), "carries a secret in create"},
-		{"password in a command", set(TypeRemoteCommand, "psydge-site", "update", "PGPASSWORD=hunter2 psql"), "carries a credential in update"},
-		{"variable in a command", set(TypeRemoteCommand, "psydge-site", "update", `PGPASSWORD="$1" psql; read -r password`), ""},
-		{"unknown command", set(TypeRemoteCommand, "psydge-site", "create", unknown), ""},
-		{"command's environment", set(TypeRemoteCommand, "psydge-site", "environment", object{"API_TOKEN": "hunter2"}), "environment.API_TOKEN"},
-		{"unknown in a command's environment", set(TypeRemoteCommand, "psydge-site", "environment", object{"X": unknown}), "environment.X is not known"},
-		{"unknown environment", set(TypeRemoteCommand, "psydge-site", "environment", unknown), "environment is not known"},
-		{"trigger", set(TypeRemoteCommand, "psydge-site", "triggers", list{"redis://:hunter2@x/2"}), "in triggers"},
-		{"stdin", set(TypeRemoteCommand, "psydge-redis-user", "stdin", "ACL SETUSER psydge on >hunter2 +@all"), "holds a credential in stdin"},
-		{"hash in stdin", set(TypeRemoteCommand, "psydge-redis-user", "stdin", "ACL SETUSER psydge reset on #4e1f +@all"), "holds a credential in stdin"},
-		{"logging", set(TypeRemoteCommand, "psydge-redis-user", "logging", "stdoutAndStderr"), "may log"},
-		{"logging left out", set(TypeRemoteCommand, "psydge-redis-user", "logging", nil), "may log"},
-		{"no connection", set(TypeRemoteCommand, "psydge-site", "connection", nil), "has no connection"},
-		{"any host key", set(TypeRemoteCommand, "psydge-site", "connection", object{"host": "x"}), "has no connection.hostKey"},
-		{"any key of the proxy", set(TypeRemoteCommand, "psydge-site", "connection", object{"hostKey": "k", "proxy": object{"host": "x"}}), "has no connection.proxy.hostKey"},
-		{"private key", set(TypeRemoteCommand, "psydge-site", "connection", object{"hostKey": "k", "privateKey": "hunter2"}), "has the credential connection.privateKey"},
-		{"secret connection", set(TypeRemoteCommand, "psydge-site", "connection", secret{object{"hostKey": "k", "privateKey": "hunter2"}}), ""},
-		{"local command", resource(TypeLocalCommand, "l", object{"create": "docker ps"}), ""},
+		{"secret command", set(declared.TypeRemoteCommand, "psydge-site", "create", secret{"echo hunter2"}), "carries a secret in create"},
+		{"password in a command", set(declared.TypeRemoteCommand, "psydge-site", "update", "PGPASSWORD=hunter2 psql"), "carries a credential in update"},
+		{"variable in a command", set(declared.TypeRemoteCommand, "psydge-site", "update", `PGPASSWORD="$1" psql; read -r password`), ""},
+		{"unknown command", set(declared.TypeRemoteCommand, "psydge-site", "create", unknown), ""},
+		{"command's environment", set(declared.TypeRemoteCommand, "psydge-site", "environment", object{"API_TOKEN": "hunter2"}), "environment.API_TOKEN"},
+		{"unknown in a command's environment", set(declared.TypeRemoteCommand, "psydge-site", "environment", object{"X": unknown}), "environment.X is not known"},
+		{"unknown environment", set(declared.TypeRemoteCommand, "psydge-site", "environment", unknown), "environment is not known"},
+		{"trigger", set(declared.TypeRemoteCommand, "psydge-site", "triggers", list{"redis://:hunter2@x/2"}), "in triggers"},
+		{"stdin", set(declared.TypeRemoteCommand, "psydge-redis-user", "stdin", "ACL SETUSER psydge on >hunter2 +@all"), "holds a credential in stdin"},
+		{"hash in stdin", set(declared.TypeRemoteCommand, "psydge-redis-user", "stdin", "ACL SETUSER psydge reset on #4e1f +@all"), "holds a credential in stdin"},
+		{"logging", set(declared.TypeRemoteCommand, "psydge-redis-user", "logging", "stdoutAndStderr"), "may log"},
+		{"logging left out", set(declared.TypeRemoteCommand, "psydge-redis-user", "logging", nil), "may log"},
+		{"no connection", set(declared.TypeRemoteCommand, "psydge-site", "connection", nil), "has no connection"},
+		{"any host key", set(declared.TypeRemoteCommand, "psydge-site", "connection", object{"host": "x"}), "has no connection.hostKey"},
+		{"any key of the proxy", set(declared.TypeRemoteCommand, "psydge-site", "connection", object{"hostKey": "k", "proxy": object{"host": "x"}}), "has no connection.proxy.hostKey"},
+		{"private key", set(declared.TypeRemoteCommand, "psydge-site", "connection", object{"hostKey": "k", "privateKey": "hunter2"}), "has the credential connection.privateKey"},
+		{"secret connection", set(declared.TypeRemoteCommand, "psydge-site", "connection", secret{object{"hostKey": "k", "privateKey": "hunter2"}}), ""},
+		{"local command", resource(declared.TypeLocalCommand, "l", object{"create": "docker ps"}), ""},
 	},
 }
 

@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -14,11 +15,11 @@ var connectionBudget = Rule{
 	Seed:    "§10 upgrade triggers: PostgreSQL connections > 80",
 	Unknown: "Refuses: a limit that is not known makes the sum a guess.",
 	Remedy:  "Lower `Connections` of a database in `internal/ledger/alorig.go`, or add PgBouncer and raise the server's.",
-	Resource: func(f *Fleet, r Resource) []ledger.Finding {
-		if r.Type != TypeRole {
+	Resource: func(f *Fleet, r declared.Resource) []ledger.Finding {
+		if r.Type != declared.TypeRole {
 			return nil
 		}
-		name, _ := Read[string](r.Props, "name")
+		name, _ := declared.Read[string](r.Props, "name")
 		p := report{subject: name}
 		if name == "" {
 			p.subject = "role " + r.Name
@@ -28,29 +29,29 @@ var connectionBudget = Rule{
 		if inLedger {
 			says = fmt.Sprintf("the ledger gives it %d", d.App.ConnectionLimit(d.Database))
 		}
-		limit, state := readInt(r.Props, "connectionLimit")
+		limit, state := declared.ReadInt(r.Props, "connectionLimit")
 		switch {
-		case state != Known:
+		case state != declared.Known:
 			p.add("has no connectionLimit"+describe(state), says, "Take connectionLimit from the ledger.")
 		case limit <= 0 || inLedger && limit != d.App.ConnectionLimit(d.Database):
 			p.add(fmt.Sprintf("has the connection limit %d", limit), says, "Take connectionLimit from the ledger.")
 		}
 		return p.findings
 	},
-	Stack: func(f *Fleet, rs []Resource) []ledger.Finding {
+	Stack: func(f *Fleet, rs []declared.Resource) []ledger.Finding {
 		total, handover := 0, 0
 		for _, r := range f.Reserved {
 			total += r.Connections
 		}
 		for _, r := range rs {
-			if r.Type != TypeRole {
+			if r.Type != declared.TypeRole {
 				continue
 			}
 			// One without a limit is refused by itself; here it must not lower the sum.
-			limit, _ := readInt(r.Props, "connectionLimit")
+			limit, _ := declared.ReadInt(r.Props, "connectionLimit")
 			total += max(limit, 0)
 			// A limit has room for a handover, and only one of those runs at a time.
-			name, _ := Read[string](r.Props, "name")
+			name, _ := declared.Read[string](r.Props, "name")
 			if d, ok := f.RoleNamed(name); ok && limit > 0 {
 				extra := min(d.App.HandoverConnections(d.Name), limit)
 				total -= extra

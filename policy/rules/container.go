@@ -3,17 +3,18 @@ package rules
 import (
 	"fmt"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
 // containerName is the physical name of a container; "" when it has none that is known.
-func containerName(r Resource) string {
-	name, _ := Read[string](r.Props, "name")
+func containerName(r declared.Resource) string {
+	name, _ := declared.Read[string](r.Props, "name")
 	return name
 }
 
 // containerSubject names a container for people.
-func containerSubject(r Resource) string {
+func containerSubject(r declared.Resource) string {
 	if name := containerName(r); name != "" {
 		return name
 	}
@@ -21,7 +22,7 @@ func containerSubject(r Resource) string {
 }
 
 // bookedMemory is what the ledger books for the container.
-func bookedMemory(f *Fleet, r Resource) (ledger.Memory, bool) {
+func bookedMemory(f *Fleet, r declared.Resource) (ledger.Memory, bool) {
 	name := containerName(r)
 	if c, ok := f.ContainerNamed(name); ok {
 		return c.Memory, true
@@ -31,26 +32,26 @@ func bookedMemory(f *Fleet, r Resource) (ledger.Memory, bool) {
 }
 
 // containerLabel is the value of a container's label.
-func containerLabel(r Resource, key string) (string, State) {
-	labels, state := readMaps(r.Props, "labels")
-	if state != Known {
+func containerLabel(r declared.Resource, key string) (string, declared.State) {
+	labels, state := declared.ReadMaps(r.Props, "labels")
+	if state != declared.Known {
 		return "", state
 	}
 	for _, l := range labels {
-		name, state := Read[string](l, "label")
-		if state != Known {
+		name, state := declared.Read[string](l, "label")
+		if state != declared.Known {
 			return "", state
 		}
 		if name == key {
-			return Read[string](l, "value")
+			return declared.Read[string](l, "value")
 		}
 	}
-	return "", Absent
+	return "", declared.Absent
 }
 
 // owningApp is the app a container counts for: the ledger's by its name, else the one
 // its label claims; "" when it is nobody's.
-func owningApp(f *Fleet, r Resource) string {
+func owningApp(f *Fleet, r declared.Resource) string {
 	if c, ok := f.ContainerNamed(containerName(r)); ok {
 		return c.App.Name
 	}
@@ -67,9 +68,9 @@ type memorySum struct {
 
 // add counts a container in. One whose memory cannot be read would make every sum a
 // guess, so it is refused.
-func (m *memorySum) add(r Resource) ledger.MiB {
-	n, state := readInt(r.Props, m.property)
-	if state != Known || n <= 0 {
+func (m *memorySum) add(r declared.Resource) ledger.MiB {
+	n, state := declared.ReadInt(r.Props, m.property)
+	if state != declared.Known || n <= 0 {
 		m.findings = append(m.findings, ledger.Finding{
 			Subject: containerSubject(r), URN: r.URN,
 			Problem: "has no " + m.property + describe(state) + ", so the sum is a guess",
@@ -84,16 +85,16 @@ func (m *memorySum) add(r Resource) ledger.MiB {
 
 // undeclaredServices are the shared services that the stack does not declare: they run
 // on the server all the same.
-func undeclaredServices(f *Fleet, rs []Resource) []ledger.Service {
-	declared := map[string]bool{}
+func undeclaredServices(f *Fleet, rs []declared.Resource) []ledger.Service {
+	seen := map[string]bool{}
 	for _, r := range rs {
-		if r.Type == TypeContainer {
-			declared[containerName(r)] = true
+		if r.Type == declared.TypeContainer {
+			seen[containerName(r)] = true
 		}
 	}
 	var rest []ledger.Service
 	for _, s := range f.Services {
-		if !declared[s.Container] {
+		if !seen[s.Container] {
 			rest = append(rest, s)
 		}
 	}
@@ -102,7 +103,7 @@ func undeclaredServices(f *Fleet, rs []Resource) []ledger.Service {
 
 // onDemand reports whether the container is a shared service that runs only while
 // somebody looks.
-func onDemand(f *Fleet, r Resource) bool {
+func onDemand(f *Fleet, r declared.Resource) bool {
 	s, ok := f.ServiceNamed(containerName(r))
 	return ok && s.OnDemand
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -19,13 +20,13 @@ var containerHardening = Rule{
 	Seed:    "§1 Portainer as Docker GUI, §10 inter-app isolation",
 	Unknown: "Refuses: a setting that is not known may open the server.",
 	Remedy:  "Declare the container through `components.Workload`, which drops everything. A shared service may add back: " + strings.Join(serviceCapabilities, ", ") + ".",
-	Resource: func(f *Fleet, r Resource) []ledger.Finding {
-		if r.Type != TypeContainer {
+	Resource: func(f *Fleet, r declared.Resource) []ledger.Finding {
+		if r.Type != declared.TypeContainer {
 			return nil
 		}
 		p := report{subject: containerSubject(r)}
 		service, isService := f.ServiceNamed(containerName(r))
-		if privileged, state := Read[bool](r.Props, "privileged"); privileged || state == Unknown || state == WrongType {
+		if privileged, state := declared.Read[bool](r.Props, "privileged"); privileged || state == declared.Unknown || state == declared.WrongType {
 			p.add("is privileged, or may be", "no container is", "Leave privileged unset.")
 		}
 		judgeNamespaces(r, &p)
@@ -33,7 +34,7 @@ var containerHardening = Rule{
 		judgeCapabilities(r, isService, &p)
 		judgeSockets(r, isService && service.Kind == ledger.Portainer, &p)
 		judgeDataVolumes(f, r, &p)
-		if devices, state := readMaps(r.Props, "devices"); len(devices) > 0 || state == Unknown || state == WrongType {
+		if devices, state := declared.ReadMaps(r.Props, "devices"); len(devices) > 0 || state == declared.Unknown || state == declared.WrongType {
 			p.add("is given devices of the server, or may be", "no container is", "Drop devices.")
 		}
 		return p.findings
@@ -52,9 +53,9 @@ var namespaces = []struct {
 	{"cgroupParent", []string{""}},
 }
 
-func judgeNamespaces(r Resource, p *report) {
+func judgeNamespaces(r declared.Resource, p *report) {
 	for _, n := range namespaces {
-		mode, state := Read[string](r.Props, n.property)
+		mode, state := declared.Read[string](r.Props, n.property)
 		if problem := unreadable(n.property, state); problem != "" {
 			p.add(problem, "a container has its own namespaces", "Leave "+n.property+" unset.")
 		} else if !slices.Contains(n.allowed, mode) {
@@ -63,8 +64,8 @@ func judgeNamespaces(r Resource, p *report) {
 	}
 }
 
-func judgeSecurityOptions(r Resource, p *report) {
-	options, state := readStrings(r.Props, "securityOpts")
+func judgeSecurityOptions(r declared.Resource, p *report) {
+	options, state := declared.ReadStrings(r.Props, "securityOpts")
 	const says = "every container has no-new-privileges:true and keeps Docker's own profiles"
 	if problem := unreadable("securityOpts", state); problem != "" {
 		p.add(problem, says, "Set securityOpts to no-new-privileges:true.")
@@ -89,13 +90,13 @@ func judgeSecurityOptions(r Resource, p *report) {
 // directory, to leave root, to bind 80 and 443.
 var serviceCapabilities = []string{"CHOWN", "DAC_OVERRIDE", "FOWNER", "NET_BIND_SERVICE", "SETGID", "SETUID"}
 
-func judgeCapabilities(r Resource, isService bool, p *report) {
-	capabilities, state := Read[property.Map](r.Props, "capabilities")
+func judgeCapabilities(r declared.Resource, isService bool, p *report) {
+	capabilities, state := declared.Read[property.Map](r.Props, "capabilities")
 	if problem := unreadable("capabilities", state); problem != "" {
 		p.add(problem, "no container adds capabilities", "Drop ALL capabilities.")
 		return
 	}
-	added, state := readStrings(capabilities, "adds")
+	added, state := declared.ReadStrings(capabilities, "adds")
 	if problem := unreadable("capabilities.adds", state); problem != "" {
 		p.add(problem, "no container adds capabilities", "Drop adds.")
 	}
@@ -109,8 +110,8 @@ func judgeCapabilities(r Resource, isService bool, p *report) {
 		}
 		p.add("adds the capability "+c, says, "Drop it.")
 	}
-	dropped, state := readStrings(capabilities, "drops")
-	if !isService && (state != Known || !slices.Contains(dropped, "ALL")) {
+	dropped, state := declared.ReadStrings(capabilities, "drops")
+	if !isService && (state != declared.Known || !slices.Contains(dropped, "ALL")) {
 		p.add("keeps capabilities", "an app's container drops ALL", "Set capabilities.drops to ALL.")
 	}
 }
@@ -120,15 +121,15 @@ var engineSockets = []string{
 	"/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/var/run/containerd/containerd.sock", "/run/podman/podman.sock",
 }
 
-func judgeSockets(r Resource, mayDocker bool, p *report) {
+func judgeSockets(r declared.Resource, mayDocker bool, p *report) {
 	const says = "Portainer alone may reach Docker"
 	paths := func(array, property string) {
-		mounts, state := readMaps(r.Props, array)
+		mounts, state := declared.ReadMaps(r.Props, array)
 		if problem := unreadable(array, state); problem != "" {
 			p.add(problem, says, "Give "+array+" in plain text.")
 		}
 		for i, m := range mounts {
-			source, state := Read[string](m, property)
+			source, state := declared.Read[string](m, property)
 			at := fmt.Sprintf("%s[%d].%s", array, i, property)
 			if problem := unreadable(at, state); problem != "" {
 				p.add(problem, says, "Give it in plain text.")
@@ -140,9 +141,9 @@ func judgeSockets(r Resource, mayDocker bool, p *report) {
 	}
 	paths("volumes", "hostPath")
 	paths("mounts", "source")
-	volumes, _ := readMaps(r.Props, "volumes")
+	volumes, _ := declared.ReadMaps(r.Props, "volumes")
 	for i, v := range volumes {
-		if from, state := Read[string](v, "fromContainer"); from != "" || state == Unknown || state == WrongType {
+		if from, state := declared.Read[string](v, "fromContainer"); from != "" || state == declared.Unknown || state == declared.WrongType {
 			p.add(fmt.Sprintf("takes over the mounts of another container by volumes[%d].fromContainer", i), says, "Name the volume itself.")
 		}
 	}
@@ -150,13 +151,13 @@ func judgeSockets(r Resource, mayDocker bool, p *report) {
 
 // judgeDataVolumes refuses the volume of a shared service in any other container:
 // whoever mounts PostgreSQL's has every app's data.
-func judgeDataVolumes(f *Fleet, r Resource, p *report) {
+func judgeDataVolumes(f *Fleet, r declared.Resource, p *report) {
 	for _, array := range []struct{ name, property string }{{"volumes", "volumeName"}, {"mounts", "source"}} {
-		mounts, _ := readMaps(r.Props, array.name) // judgeSockets refuses what cannot be read
+		mounts, _ := declared.ReadMaps(r.Props, array.name) // judgeSockets refuses what cannot be read
 		for i, m := range mounts {
-			name, state := Read[string](m, array.property)
+			name, state := declared.Read[string](m, array.property)
 			at := fmt.Sprintf("%s[%d].%s", array.name, i, array.property)
-			if state == Unknown && array.name == "volumes" {
+			if state == declared.Unknown && array.name == "volumes" {
 				p.add(at+" is not known at preview", "a shared service alone mounts its data", "Name the volume in plain text.")
 			}
 			for _, s := range f.Services {

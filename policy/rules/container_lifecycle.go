@@ -7,6 +7,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -18,8 +19,8 @@ var containerLifecycle = Rule{
 	Seed:    "§10 post-deployment monitoring; field experience with the Docker provider",
 	Unknown: "Refuses: these are plain settings and always known.",
 	Remedy:  "Declare the container through `components.Workload`, which sets all of them.",
-	Resource: func(f *Fleet, r Resource) []ledger.Finding {
-		if r.Type != TypeContainer {
+	Resource: func(f *Fleet, r declared.Resource) []ledger.Finding {
+		if r.Type != declared.TypeContainer {
 			return nil
 		}
 		p := report{subject: containerSubject(r)}
@@ -27,46 +28,46 @@ var containerLifecycle = Rule{
 		if onDemand(f, r) {
 			restarts = append(restarts, "no")
 		}
-		if restart, state := Read[string](r.Props, "restart"); !slices.Contains(restarts, restart) {
+		if restart, state := declared.Read[string](r.Props, "restart"); !slices.Contains(restarts, restart) {
 			found := "has no restart policy" + describe(state)
-			if state == Known {
+			if state == declared.Known {
 				found = "has the restart policy " + restart
 			}
 			p.add(found, "a container comes back after a crash and a reboot", "Set restart to unless-stopped.")
 		}
-		check, state := Read[property.Map](r.Props, "healthcheck")
-		tests, tested := readStrings(check, "tests")
-		if state != Known || tested != Known || len(tests) == 0 || strings.EqualFold(tests[0], "NONE") {
+		check, state := declared.Read[property.Map](r.Props, "healthcheck")
+		tests, tested := declared.ReadStrings(check, "tests")
+		if state != declared.Known || tested != declared.Known || len(tests) == 0 || strings.EqualFold(tests[0], "NONE") {
 			p.add("has no health check"+describe(max(state, tested)), "the next app waits for every container to be healthy", "Set healthcheck.tests.")
 		}
 		for _, grace := range []string{"stopTimeout", "destroyGraceSeconds"} {
-			if n, state := readInt(r.Props, grace); state != Known || n <= 0 {
+			if n, state := declared.ReadInt(r.Props, grace); state != declared.Known || n <= 0 {
 				found := "has no " + grace + describe(state)
-				if state == Known {
+				if state == declared.Known {
 					found = fmt.Sprintf("has %s %d", grace, n)
 				}
 				p.add(found, "a container is asked to stop before it is killed", "Set "+grace+" to the seconds its work may take.")
 			}
 		}
 		judgeLogs(r, &p)
-		if mustRun, state := Read[bool](r.Props, "mustRun"); state != Known || mustRun {
+		if mustRun, state := declared.Read[bool](r.Props, "mustRun"); state != declared.Known || mustRun {
 			p.add("has mustRun on, or may", "a refresh deletes a stopped container with mustRun, the default", "Set mustRun to false.")
 		}
 		return p.findings
 	},
 }
 
-func judgeLogs(r Resource, p *report) {
+func judgeLogs(r declared.Resource, p *report) {
 	const says = "logs are rotated by Docker: at most max-file files of max-size"
-	driver, state := Read[string](r.Props, "logDriver")
+	driver, state := declared.Read[string](r.Props, "logDriver")
 	if problem := unreadable("logDriver", state); problem != "" {
 		p.add(problem, says, "Set logDriver to local or json-file.")
 	} else if !slices.Contains([]string{"", "json-file", "local"}, driver) {
 		p.add("has the log driver "+driver, says, "Set logDriver to local or json-file.")
 	}
-	options, _ := Read[property.Map](r.Props, "logOpts")
+	options, _ := declared.Read[property.Map](r.Props, "logOpts")
 	for _, option := range []string{"max-size", "max-file"} {
-		if value, state := Read[string](options, option); state != Known || value == "" || value == "-1" {
+		if value, state := declared.Read[string](options, option); state != declared.Known || value == "" || value == "-1" {
 			p.add("has no logOpts "+option+describe(state), says, "Set logOpts max-size and max-file.")
 		}
 	}

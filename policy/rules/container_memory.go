@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -14,18 +15,18 @@ var containerMemory = Rule{
 	Seed:    "§1 resource budget, §10 upgrade triggers",
 	Unknown: "Refuses: memory decides what fits on the server, so it must be known at preview.",
 	Remedy:  "Declare the container through `components.Workload`. To give a container other amounts, change `Memory` of its entry in `internal/ledger/alorig.go`; the budgets are checked with it.",
-	Resource: func(f *Fleet, r Resource) []ledger.Finding {
-		if r.Type != TypeContainer {
+	Resource: func(f *Fleet, r declared.Resource) []ledger.Finding {
+		if r.Type != declared.TypeContainer {
 			return nil
 		}
 		p := report{subject: containerSubject(r)}
 		read := func(property string) (ledger.MiB, bool) {
-			n, state := readInt(r.Props, property)
-			if state == Known && n > 0 {
+			n, state := declared.ReadInt(r.Props, property)
+			if state == declared.Known && n > 0 {
 				return ledger.MiB(n), true
 			}
 			problem := "has no " + property + describe(state)
-			if state == Known {
+			if state == declared.Known {
 				problem = fmt.Sprintf("has %s %d", property, n)
 			}
 			p.add(problem, "every container has memory, memoryReservation and memorySwap, in MiB, above zero",

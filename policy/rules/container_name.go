@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -16,21 +17,21 @@ var containerNameRule = Rule{
 	Seed:    "§3 standard container set, §12 critical rules 6 and 7",
 	Unknown: "Refuses a name or an app label that is not known. An image that is not known is left to its digest.",
 	Remedy:  "Give the app a container entry in `internal/ledger/alorig.go` and declare it through `components.Workload`. Put a React build under Caddy with a `Static` route.",
-	Resource: func(f *Fleet, r Resource) []ledger.Finding {
+	Resource: func(f *Fleet, r declared.Resource) []ledger.Finding {
 		p := report{subject: containerSubject(r)}
 		switch r.Type {
-		case TypeSwarmService:
+		case declared.TypeSwarmService:
 			p.subject = "service " + r.Name
 			p.add("is a Swarm service", "the ledger knows containers only", "Declare a container.")
-		case TypeContainer:
+		case declared.TypeContainer:
 			judgeContainerName(f, r, &p)
 		}
 		return p.findings
 	},
-	Stack: func(_ *Fleet, rs []Resource) []ledger.Finding {
+	Stack: func(_ *Fleet, rs []declared.Resource) []ledger.Finding {
 		first := map[string]string{}
 		var fs []ledger.Finding
-		for _, r := range ofType(rs, TypeContainer) {
+		for _, r := range ofType(rs, declared.TypeContainer) {
 			name := containerName(r)
 			if name == "" {
 				continue
@@ -49,9 +50,9 @@ var containerNameRule = Rule{
 	},
 }
 
-func judgeContainerName(f *Fleet, r Resource, p *report) {
-	name, state := Read[string](r.Props, "name")
-	if state != Known || name == "" {
+func judgeContainerName(f *Fleet, r declared.Resource, p *report) {
+	name, state := declared.Read[string](r.Props, "name")
+	if state != declared.Known || name == "" {
 		p.add("has no name"+describe(state), "every container has its fixed name", "Set name to the ledger's: {app}_{role}.")
 		return
 	}
@@ -77,15 +78,15 @@ func judgeContainerName(f *Fleet, r Resource, p *report) {
 	}
 	label, state := containerLabel(r, ledger.LabelApp)
 	switch {
-	case isApp && (state != Known || label != c.App.Name):
+	case isApp && (state != declared.Known || label != c.App.Name):
 		found := "has no label " + ledger.LabelApp + describe(state)
-		if state == Known {
+		if state == declared.Known {
 			found = "carries the label " + ledger.LabelApp + "=" + label
 		}
 		p.add(found, "the container belongs to "+c.App.Name, "Set the label "+ledger.LabelApp+" to "+c.App.Name+".")
-	case isService && state == Known && label != "":
+	case isService && state == declared.Known && label != "":
 		p.add("carries the label "+ledger.LabelApp+"="+label, "it is a shared service and belongs to no app", "Drop the label.")
-	case isService && (state == Unknown || state == WrongType):
+	case isService && (state == declared.Unknown || state == declared.WrongType):
 		p.add("has no label "+ledger.LabelApp+describe(state), "it is a shared service and belongs to no app", "Drop the label.")
 	}
 	if isApp && image != c.Image && f.images[image] {
@@ -103,8 +104,8 @@ func roles(a ledger.App) string {
 
 // imageName is the last part of a container's image reference without tag and digest;
 // "" when it is not known.
-func imageName(r Resource) string {
-	image, _ := Read[string](r.Props, "image")
+func imageName(r declared.Resource) string {
+	image, _ := declared.Read[string](r.Props, "image")
 	image, _, _ = strings.Cut(image, "@")
 	image = image[strings.LastIndex(image, "/")+1:]
 	image, _, _ = strings.Cut(image, ":")

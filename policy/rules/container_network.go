@@ -1,6 +1,10 @@
 package rules
 
-import "github.com/alorig/fleet/internal/ledger"
+import (
+	"github.com/alorig/fleet/internal/ledger"
+
+	"github.com/alorig/fleet/internal/declared"
+)
 
 var containerNetwork = Rule{
 	Name:    "container-network",
@@ -10,28 +14,28 @@ var containerNetwork = Rule{
 	Seed:    "§1 shared infrastructure, §3 \"all compose files\", §12 critical rule 2",
 	Unknown: "Refuses: a network that is not known may be any.",
 	Remedy:  "Declare the container through `components.Workload`, which joins `alorig_net` and nothing else.",
-	Resource: func(f *Fleet, r Resource) []ledger.Finding {
-		if r.Type != TypeContainer {
+	Resource: func(f *Fleet, r declared.Resource) []ledger.Finding {
+		if r.Type != declared.TypeContainer {
 			return nil
 		}
 		p := report{subject: containerSubject(r)}
 		network := f.Server.Network
 		remedy := "Join " + network + " and nothing else."
-		joined, state := readMaps(r.Props, "networksAdvanced")
+		joined, state := declared.ReadMaps(r.Props, "networksAdvanced")
 		if problem := unreadable("networksAdvanced", state); problem != "" {
 			p.add(problem, "every container is on "+network, remedy)
 		} else if len(joined) == 0 {
 			p.add("joins no network", "every container is on "+network, remedy)
 		}
 		for _, n := range joined {
-			name, state := Read[string](n, "name")
+			name, state := declared.Read[string](n, "name")
 			switch {
-			case state != Known:
+			case state != declared.Known:
 				p.add("joins a network that has no name"+describe(state), "every container is on "+network, remedy)
 			case name != network:
 				p.add("joins the network "+name, "every container is on "+network+" alone", remedy)
 			}
-			aliases, state := readStrings(n, "aliases")
+			aliases, state := declared.ReadStrings(n, "aliases")
 			if problem := unreadable("networksAdvanced.aliases", state); problem != "" {
 				p.add(problem, "an alias is a name on the network", "Give aliases as plain text.")
 			}
@@ -43,7 +47,7 @@ var containerNetwork = Rule{
 				}
 			}
 		}
-		mode, state := Read[string](r.Props, "networkMode")
+		mode, state := declared.Read[string](r.Props, "networkMode")
 		if problem := unreadable("networkMode", state); problem != "" {
 			p.add(problem, "the mode is bridge, or the network's own name", "Leave networkMode unset.")
 		} else if mode != "" && mode != "bridge" && mode != network {

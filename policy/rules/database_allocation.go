@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -16,19 +17,19 @@ var databaseAllocation = Rule{
 	Seed:    "§3 shared deployment pattern, §12 critical rule 3",
 	Unknown: "Refuses: an environment entry, a name or an owner that is not known may be another app's.",
 	Remedy:  "Declare databases through `components.Database` and take the URL from `components.Workload`. A new database, role or extension is an entry in `internal/ledger/alorig.go` first.",
-	Resource: func(f *Fleet, r Resource) []ledger.Finding {
+	Resource: func(f *Fleet, r declared.Resource) []ledger.Finding {
 		p := report{subject: r.Name}
 		switch r.Type {
-		case TypeContainer:
+		case declared.TypeContainer:
 			p.subject = containerSubject(r)
 			judgeDatabaseURLs(f, r, &p)
-		case TypeDatabase:
+		case declared.TypeDatabase:
 			judgeDatabase(f, r, &p)
-		case TypeRole:
+		case declared.TypeRole:
 			judgeRole(f, r, &p)
-		case TypeGrant:
+		case declared.TypeGrant:
 			judgeGrant(f, r, &p)
-		case TypeExtension:
+		case declared.TypeExtension:
 			judgeExtension(f, r, &p)
 		default:
 			if strings.HasPrefix(r.Type, "postgresql:") {
@@ -39,7 +40,7 @@ var databaseAllocation = Rule{
 	},
 }
 
-func judgeDatabaseURLs(f *Fleet, r Resource, p *report) {
+func judgeDatabaseURLs(f *Fleet, r declared.Resource, p *report) {
 	name := containerName(r)
 	c, isApp := f.ContainerNamed(name)
 	_, isService := f.ServiceNamed(name)
@@ -47,7 +48,7 @@ func judgeDatabaseURLs(f *Fleet, r Resource, p *report) {
 	if !isService {
 		unreadableEntries(p, variables, "a database URL")
 	}
-	own, unread := false, slices.ContainsFunc(variables, func(v variable) bool { return v.State != Known })
+	own, unread := false, slices.ContainsFunc(variables, func(v variable) bool { return v.State != declared.Known })
 	for _, e := range endpoints(r, variables, postgresURL) {
 		if !isApp {
 			p.add("holds a PostgreSQL URL in "+e.Path, "the ledger gives it no database", "Drop the URL.")
@@ -115,9 +116,9 @@ func judgeDatabaseURL(f *Fleet, c ledger.OwnedContainer, e endpoint, p *report) 
 	return name == c.Database
 }
 
-func judgeDatabase(f *Fleet, r Resource, p *report) {
-	name, state := Read[string](r.Props, "name")
-	if state != Known {
+func judgeDatabase(f *Fleet, r declared.Resource, p *report) {
+	name, state := declared.Read[string](r.Props, "name")
+	if state != declared.Known {
 		p.add("has no database name"+describe(state), "the ledger names every database", "Take the name from the ledger.")
 		return
 	}
@@ -127,9 +128,9 @@ func judgeDatabase(f *Fleet, r Resource, p *report) {
 		p.add("is not in the ledger", "every database belongs to an app", "Add it to its app in internal/ledger/alorig.go, or drop it.")
 		return
 	}
-	if owner, state := Read[string](r.Props, "owner"); state != Known || owner != d.Role {
+	if owner, state := declared.Read[string](r.Props, "owner"); state != declared.Known || owner != d.Role {
 		found := "has no owner" + describe(state)
-		if state == Known {
+		if state == declared.Known {
 			found = "is owned by " + owner
 		}
 		p.add(found, "the ledger gives it to the role "+d.Role, "Set owner to "+d.Role+".")
@@ -139,9 +140,9 @@ func judgeDatabase(f *Fleet, r Resource, p *report) {
 // Role attributes that reach beyond one database.
 var reachingAttributes = []string{"superuser", "createRole", "createDatabase", "replication", "bypassRowLevelSecurity"}
 
-func judgeRole(f *Fleet, r Resource, p *report) {
-	name, state := Read[string](r.Props, "name")
-	if state != Known {
+func judgeRole(f *Fleet, r declared.Resource, p *report) {
+	name, state := declared.Read[string](r.Props, "name")
+	if state != declared.Known {
 		p.add("has no role name"+describe(state), "the ledger names every role", "Take the name from the ledger.")
 		return
 	}
@@ -153,15 +154,15 @@ func judgeRole(f *Fleet, r Resource, p *report) {
 	}
 	says := "a role of " + d.App.Name + " owns " + d.Name + " and nothing else"
 	for _, attribute := range reachingAttributes {
-		if on, state := Read[bool](r.Props, attribute); on || state == Unknown || state == WrongType {
+		if on, state := declared.Read[bool](r.Props, attribute); on || state == declared.Unknown || state == declared.WrongType {
 			p.add("has "+attribute+", or may", says, "Leave "+attribute+" unset.")
 		}
 	}
-	memberships, state := readStrings(r.Props, "roles")
+	memberships, state := declared.ReadStrings(r.Props, "roles")
 	if problem := unreadable("roles", state); problem != "" {
 		p.add(problem, says, "Leave roles unset.")
 	}
-	if assumed, state := Read[string](r.Props, "assumeRole"); state == Known && assumed != "" {
+	if assumed, state := declared.Read[string](r.Props, "assumeRole"); state == declared.Known && assumed != "" {
 		memberships = append(memberships, assumed)
 	} else if problem := unreadable("assumeRole", state); problem != "" {
 		p.add(problem, says, "Leave assumeRole unset.")
@@ -173,15 +174,15 @@ func judgeRole(f *Fleet, r Resource, p *report) {
 	}
 }
 
-func judgeGrant(f *Fleet, r Resource, p *report) {
+func judgeGrant(f *Fleet, r declared.Resource, p *report) {
 	p.subject = "grant " + r.Name
-	database, state := Read[string](r.Props, "database")
-	if state != Known {
+	database, state := declared.Read[string](r.Props, "database")
+	if state != declared.Known {
 		p.add("has no database"+describe(state), "a grant stays within one app", "Name the database in plain text.")
 		return
 	}
-	role, state := Read[string](r.Props, "role")
-	if state != Known {
+	role, state := declared.Read[string](r.Props, "role")
+	if state != declared.Known {
 		p.add("has no role"+describe(state), "a grant stays within one app", "Name the role in plain text.")
 		return
 	}
@@ -196,18 +197,18 @@ func judgeGrant(f *Fleet, r Resource, p *report) {
 	if owner, ok := f.RoleNamed(role); !ok || owner.App.Name != d.App.Name {
 		p.add("lets "+role+" into "+database, database+" belongs to "+d.App.Name+" alone", "Drop the grant.")
 	}
-	if further, state := Read[bool](r.Props, "withGrantOption"); further || state == Unknown || state == WrongType {
+	if further, state := declared.Read[bool](r.Props, "withGrantOption"); further || state == declared.Unknown || state == declared.WrongType {
 		p.add("lets "+role+" grant it further, or may", database+" belongs to "+d.App.Name+" alone", "Leave withGrantOption unset.")
 	}
 }
 
 func isPublic(role string) bool { return strings.EqualFold(role, "public") }
 
-func judgeExtension(f *Fleet, r Resource, p *report) {
+func judgeExtension(f *Fleet, r declared.Resource, p *report) {
 	p.subject = "extension " + r.Name
-	database, inDatabase := Read[string](r.Props, "database")
-	name, named := Read[string](r.Props, "name")
-	if inDatabase != Known || named != Known {
+	database, inDatabase := declared.Read[string](r.Props, "database")
+	name, named := declared.Read[string](r.Props, "name")
+	if inDatabase != declared.Known || named != declared.Known {
 		p.add("has no name or database"+describe(max(inDatabase, named)), "the ledger lists every extension of a database", "Give both in plain text.")
 		return
 	}

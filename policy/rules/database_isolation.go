@@ -1,6 +1,10 @@
 package rules
 
-import "github.com/alorig/fleet/internal/ledger"
+import (
+	"github.com/alorig/fleet/internal/ledger"
+
+	"github.com/alorig/fleet/internal/declared"
+)
 
 var databaseIsolation = Rule{
 	Name:    "database-isolation",
@@ -10,31 +14,31 @@ var databaseIsolation = Rule{
 	Seed:    "§10 inter-app isolation, §12 critical rule 3",
 	Unknown: "Refuses: privileges that are not known may be some.",
 	Remedy:  "Declare the database through `components.Database`, which revokes PUBLIC with a grant of no privileges to the role `public`.",
-	Resource: func(_ *Fleet, r Resource) []ledger.Finding {
-		role, _ := Read[string](r.Props, "role")
-		if r.Type != TypeGrant || !isPublic(role) {
+	Resource: func(_ *Fleet, r declared.Resource) []ledger.Finding {
+		role, _ := declared.Read[string](r.Props, "role")
+		if r.Type != declared.TypeGrant || !isPublic(role) {
 			return nil
 		}
 		p := report{subject: "grant " + r.Name}
-		if privileges, state := readStrings(r.Props, "privileges"); state == Unknown || state == WrongType || len(privileges) > 0 {
+		if privileges, state := declared.ReadStrings(r.Props, "privileges"); state == declared.Unknown || state == declared.WrongType || len(privileges) > 0 {
 			p.add("gives PUBLIC privileges, or may", "PUBLIC has none on any database", "Set privileges to an empty list, which revokes.")
 		}
 		return p.findings
 	},
-	Stack: func(_ *Fleet, rs []Resource) []ledger.Finding {
+	Stack: func(_ *Fleet, rs []declared.Resource) []ledger.Finding {
 		revoked := map[string]bool{}
-		for _, r := range ofType(rs, TypeGrant) {
-			role, _ := Read[string](r.Props, "role")
-			kind, _ := Read[string](r.Props, "objectType")
-			privileges, state := readStrings(r.Props, "privileges")
-			if isPublic(role) && kind == "database" && len(privileges) == 0 && (state == Known || state == Absent) {
-				database, _ := Read[string](r.Props, "database")
+		for _, r := range ofType(rs, declared.TypeGrant) {
+			role, _ := declared.Read[string](r.Props, "role")
+			kind, _ := declared.Read[string](r.Props, "objectType")
+			privileges, state := declared.ReadStrings(r.Props, "privileges")
+			if isPublic(role) && kind == "database" && len(privileges) == 0 && (state == declared.Known || state == declared.Absent) {
+				database, _ := declared.Read[string](r.Props, "database")
 				revoked[database] = true
 			}
 		}
 		var fs []ledger.Finding
-		for _, r := range ofType(rs, TypeDatabase) {
-			if name, _ := Read[string](r.Props, "name"); name == "" || !revoked[name] {
+		for _, r := range ofType(rs, declared.TypeDatabase) {
+			if name, _ := declared.Read[string](r.Props, "name"); name == "" || !revoked[name] {
 				subject := name
 				if subject == "" {
 					subject = "database " + r.Name

@@ -1,6 +1,10 @@
 package rules
 
-import "github.com/alorig/fleet/internal/ledger"
+import (
+	"github.com/alorig/fleet/internal/ledger"
+
+	"github.com/alorig/fleet/internal/declared"
+)
 
 var databaseProtection = Rule{
 	Name:    "database-protection",
@@ -10,11 +14,11 @@ var databaseProtection = Rule{
 	Seed:    "§12 critical rule 3",
 	Unknown: "Does not arise: both are options of the resource, known from the start.",
 	Remedy:  "Declare the database through `components.Database`. To really drop one, take a backup, then `pulumi state unprotect` it, and drop it by hand.",
-	Resource: func(_ *Fleet, r Resource) []ledger.Finding {
-		if r.Type != TypeDatabase && r.Type != TypeRole {
+	Resource: func(_ *Fleet, r declared.Resource) []ledger.Finding {
+		if r.Type != declared.TypeDatabase && r.Type != declared.TypeRole {
 			return nil
 		}
-		name, _ := Read[string](r.Props, "name")
+		name, _ := declared.Read[string](r.Props, "name")
 		if name == "" {
 			name = r.Name
 		}

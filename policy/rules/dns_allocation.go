@@ -7,6 +7,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -18,39 +19,39 @@ var dnsAllocation = Rule{
 	Seed:    "§1 DNS, Caddy routes of §4 to §9",
 	Unknown: "Refuses: a name, zone, type or address that is not known may be any.",
 	Remedy:  "Declare records through `components.Domain`, with the whole host name. A new host is an entry in `Hosts` of its app in `internal/ledger/alorig.go` first.",
-	Resource: func(f *Fleet, r Resource) []ledger.Finding {
-		if r.Type != TypeRecord {
+	Resource: func(f *Fleet, r declared.Resource) []ledger.Finding {
+		if r.Type != declared.TypeRecord {
 			return nil
 		}
 		p := report{subject: recordSubject(r)}
-		name, state := Read[string](r.Props, "name")
+		name, state := declared.Read[string](r.Props, "name")
 		h, inLedger := f.HostNamed(name)
 		switch {
-		case state != Known:
+		case state != declared.Known:
 			p.add("has no name"+describe(state), "every record answers for a host of the ledger", "Set name to the whole host name.")
 		case !strings.Contains(name, "."):
 			p.add("has a name relative to its zone", "a record is judged by its whole host name", "Write the whole host name.")
 		case !inLedger:
 			p.add("is a host that the ledger gives to no app", "every record answers for a host of the ledger", "Add the host to its app in internal/ledger/alorig.go, or drop the record.")
 		}
-		if kind, state := Read[string](r.Props, "type"); state != Known || kind != "A" {
+		if kind, state := declared.Read[string](r.Props, "type"); state != declared.Known || kind != "A" {
 			found := "has no type" + describe(state)
-			if state == Known {
+			if state == declared.Known {
 				found = "is a record of type " + kind
 			}
 			p.add(found, "a host points at the server by an A record", "Set type to A.")
 		}
-		if content, state := Read[string](r.Props, "content"); state != Known || !isIPv4(content) {
+		if content, state := declared.Read[string](r.Props, "content"); state != declared.Known || !isIPv4(content) {
 			found := "has no content" + describe(state)
-			if state == Known {
+			if state == declared.Known {
 				found = "points at " + content
 			}
 			p.add(found, "a host points at the server's IPv4 address", "Set content, not value, to the server's address.")
 		}
-		if zone, state := Read[string](r.Props, "zoneId"); state != Known || zone == "" {
+		if zone, state := declared.Read[string](r.Props, "zoneId"); state != declared.Known || zone == "" {
 			p.add("has no zoneId"+describe(state), "a record lives in its host's zone", "Take the zone id from the configuration.")
 		}
-		if proxied, state := Read[bool](r.Props, "proxied"); inLedger && (proxied != h.Proxied || state == Unknown || state == WrongType) {
+		if proxied, state := declared.Read[bool](r.Props, "proxied"); inLedger && (proxied != h.Proxied || state == declared.Unknown || state == declared.WrongType) {
 			found := fmt.Sprintf("has proxied %t", proxied)
 			if problem := unreadable("proxied", state); problem != "" {
 				found = problem
@@ -59,8 +60,8 @@ var dnsAllocation = Rule{
 		}
 		return p.findings
 	},
-	Stack: func(f *Fleet, rs []Resource) []ledger.Finding {
-		records := ofType(rs, TypeRecord)
+	Stack: func(f *Fleet, rs []declared.Resource) []ledger.Finding {
+		records := ofType(rs, declared.TypeRecord)
 		if len(records) == 0 {
 			return nil
 		}
@@ -71,18 +72,18 @@ var dnsAllocation = Rule{
 		first := map[string]string{}
 		for _, r := range records {
 			p := report{subject: recordSubject(r)}
-			name, _ := Read[string](r.Props, "name")
+			name, _ := declared.Read[string](r.Props, "name")
 			if other, taken := first[name]; taken && name != "" {
 				p.add("is declared twice, as "+other+" and as "+r.Name, "a host has one record", "Drop one of the two.")
 			}
 			first[name] = r.Name
-			if content, state := Read[string](r.Props, "content"); state == Known && content != server {
+			if content, state := declared.Read[string](r.Props, "content"); state == declared.Known && content != server {
 				p.add("points at "+content, "the server is "+server, "Point it at the server.")
 			}
 			if h, ok := f.HostNamed(name); ok {
-				want, state := Read[string](zones, h.Zone)
-				zone, _ := Read[string](r.Props, "zoneId")
-				if state != Known || zone != want {
+				want, state := declared.Read[string](zones, h.Zone)
+				zone, _ := declared.Read[string](r.Props, "zoneId")
+				if state != declared.Known || zone != want {
 					p.add("lies in another zone than "+h.Zone, "the Server component names the zone's id", "Take the zone id from the configuration (alorig:zones).")
 				}
 			}
@@ -92,8 +93,8 @@ var dnsAllocation = Rule{
 	},
 }
 
-func recordSubject(r Resource) string {
-	if name, _ := Read[string](r.Props, "name"); strings.Contains(name, ".") {
+func recordSubject(r declared.Resource) string {
+	if name, _ := declared.Read[string](r.Props, "name"); strings.Contains(name, ".") {
 		return name
 	}
 	return "record " + r.Name
@@ -105,18 +106,18 @@ func isIPv4(s string) bool {
 }
 
 // hostNetwork reads the server's address and zones from the Server component.
-func hostNetwork(rs []Resource) (server string, zones property.Map, fs []ledger.Finding) {
+func hostNetwork(rs []declared.Resource) (server string, zones property.Map, fs []ledger.Finding) {
 	p := report{subject: "Server"}
 	hosts := ofType(rs, ledger.TypeServer)
 	if len(hosts) == 0 {
 		p.add("is not declared", "it names the server's address and zones, which records are held against", "Declare components.Server.")
 		return "", zones, p.findings
 	}
-	server, state := Read[string](hosts[0].Props, "serverAddress")
-	if state != Known || !isIPv4(server) {
+	server, state := declared.Read[string](hosts[0].Props, "serverAddress")
+	if state != declared.Known || !isIPv4(server) {
 		p.add("has no serverAddress"+describe(state), "records point at the server's IPv4 address", "Set alorig:serverAddress in the configuration.")
 	}
-	zones, state = Read[property.Map](hosts[0].Props, "zones")
+	zones, state = declared.Read[property.Map](hosts[0].Props, "zones")
 	if problem := unreadable("zones", state); problem != "" {
 		p.add(problem, "records lie in the zones of the configuration", "Set alorig:zones in the configuration.")
 	}

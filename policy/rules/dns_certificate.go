@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -15,12 +16,12 @@ var dnsCertificate = Rule{
 	Seed:    "§1 DNS in Cloudflare (free tier), §6 and §9 Caddy routes; field experience",
 	Unknown: "Refuses: whether a name is proxied decides which certificate it needs.",
 	Remedy:  "Set `Proxied` to false in `internal/ledger/alorig.go`: Caddy then serves its own certificate, by the DNS challenge. Give a host that is cut off a record of its own.",
-	Resource: func(f *Fleet, r Resource) []ledger.Finding {
-		if r.Type != TypeRecord {
+	Resource: func(f *Fleet, r declared.Resource) []ledger.Finding {
+		if r.Type != declared.TypeRecord {
 			return nil
 		}
 		p := report{subject: recordSubject(r)}
-		proxied, state := Read[bool](r.Props, "proxied")
+		proxied, state := declared.Read[bool](r.Props, "proxied")
 		if problem := unreadable("proxied", state); problem != "" {
 			p.add(problem, "it decides which certificate the name needs", "Take proxied from the ledger.")
 			return p.findings
@@ -28,12 +29,12 @@ var dnsCertificate = Rule{
 		if !proxied {
 			return nil
 		}
-		name, _ := Read[string](r.Props, "name")
+		name, _ := declared.Read[string](r.Props, "name")
 		if zone := zoneOf(f, name); zone != "" && ledger.CertificateFor(name, zone) == ledger.CertificateOrigin {
 			p.add("is proxied and more than one level below "+zone, "the free certificate covers the apex and one level",
 				"Set proxied to false; Caddy then serves its own certificate.")
 		}
-		if ttl, state := readInt(r.Props, "ttl"); state != Absent && ttl != 1 {
+		if ttl, state := declared.ReadInt(r.Props, "ttl"); state != declared.Absent && ttl != 1 {
 			found := fmt.Sprintf("is proxied with the TTL %d", ttl)
 			if problem := unreadable("ttl", state); problem != "" {
 				found = "is proxied and its " + problem
@@ -42,17 +43,17 @@ var dnsCertificate = Rule{
 		}
 		return p.findings
 	},
-	Stack: func(f *Fleet, rs []Resource) []ledger.Finding {
+	Stack: func(f *Fleet, rs []declared.Resource) []ledger.Finding {
 		present := map[string]bool{}
 		for _, r := range rs {
-			if r.Type == TypeRecord {
-				name, _ := Read[string](r.Props, "name")
+			if r.Type == declared.TypeRecord {
+				name, _ := declared.Read[string](r.Props, "name")
 				present[name] = true
 			}
 		}
 		var fs []ledger.Finding
 		for _, r := range ofType(rs, ledger.TypeApp) {
-			name, _ := Read[string](r.Props, "app")
+			name, _ := declared.Read[string](r.Props, "app")
 			app, _ := f.appNamed(name)
 			for _, h := range app.Hosts {
 				if problem := unanswered(present, h.Name); problem != "" {

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
+
+	"github.com/alorig/fleet/internal/declared"
 )
 
 // variable is one entry of a container's environment.
@@ -14,31 +16,31 @@ type variable struct {
 	index  int // -1 stands for the whole array
 	Key    string
 	Value  string
-	State  State
+	State  declared.State
 	Secret bool
 }
 
 // environment returns a container's environment. An array that cannot be read is one
 // entry that cannot be read.
-func environment(r Resource) []variable {
+func environment(r declared.Resource) []variable {
 	envs := r.Props.Get("envs")
-	a, state := As[property.Array](envs)
+	a, state := declared.As[property.Array](envs)
 	switch state {
-	case Absent:
+	case declared.Absent:
 		return nil
-	case Unknown, WrongType:
+	case declared.Unknown, declared.WrongType:
 		return []variable{{index: -1, State: state, Secret: envs.Secret()}}
-	case Known:
+	case declared.Known:
 	}
 	vs := make([]variable, 0, a.Len())
 	for i, e := range a.All {
 		v := variable{index: i, Secret: envs.Secret() || e.Secret()}
 		var entry string
-		entry, v.State = As[string](e)
-		if v.State == Absent {
+		entry, v.State = declared.As[string](e)
+		if v.State == declared.Absent {
 			continue
 		}
-		if v.State == Known {
+		if v.State == declared.Known {
 			v.setEntry(entry)
 		}
 		vs = append(vs, v)
@@ -97,7 +99,7 @@ var (
 )
 
 // endpoints returns every URL of the kind in a container's environment and command.
-func endpoints(r Resource, variables []variable, kind *regexp.Regexp) []endpoint {
+func endpoints(r declared.Resource, variables []variable, kind *regexp.Regexp) []endpoint {
 	var es []endpoint
 	for _, v := range variables {
 		for _, u := range urlsIn(v.Value, kind) {
@@ -105,7 +107,7 @@ func endpoints(r Resource, variables []variable, kind *regexp.Regexp) []endpoint
 		}
 	}
 	for _, property := range []string{"command", "entrypoints"} {
-		words, _ := readStrings(r.Props, property)
+		words, _ := declared.ReadStrings(r.Props, property)
 		for i, w := range words {
 			for _, u := range urlsIn(w, kind) {
 				es = append(es, endpoint{Path: fmt.Sprintf("%s[%d]", property, i), URL: u})

@@ -10,6 +10,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
 	"github.com/alorig/fleet/internal/caddysite"
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -56,20 +57,20 @@ func value(v any) property.Value {
 	}
 }
 
-// declared is a resource whose properties a test can still change.
-type declared struct {
-	Resource
+// draft is a resource whose properties a test can still change.
+type draft struct {
+	declared.Resource
 	props object
 }
 
-func (d *declared) resource() Resource {
+func (d *draft) resource() declared.Resource {
 	r := d.Resource
 	r.Props = value(d.props).AsMap()
 	return r
 }
 
 // env replaces, or adds, an environment entry; nil removes it.
-func (d *declared) env(key string, v any) {
+func (d *draft) env(key string, v any) {
 	envs := slices.DeleteFunc(slices.Clone(d.props["envs"].(list)), func(e any) bool {
 		if s, ok := e.(secret); ok {
 			e = s.of
@@ -86,11 +87,11 @@ func (d *declared) env(key string, v any) {
 // stack is everything that one server declares.
 type stack struct {
 	t   testing.TB
-	all []*declared
+	all []*draft
 }
 
-func (s *stack) add(typ, name string, parent *declared, props object) *declared {
-	d := &declared{props: props}
+func (s *stack) add(typ, name string, parent *draft, props object) *draft {
+	d := &draft{props: props}
 	chain := typ
 	if parent != nil {
 		d.Parent = parent.URN
@@ -103,7 +104,7 @@ func (s *stack) add(typ, name string, parent *declared, props object) *declared 
 }
 
 // get returns the resource of the type with the logical name.
-func (s *stack) get(typ, name string) *declared {
+func (s *stack) get(typ, name string) *draft {
 	for _, d := range s.all {
 		if d.Type == typ && d.Name == name {
 			return d
@@ -112,13 +113,13 @@ func (s *stack) get(typ, name string) *declared {
 	panic(fmt.Sprintf("the fixture has no %s %q", typ, name))
 }
 
-func (s *stack) container(name string) *declared { return s.get(TypeContainer, name) }
-func (s *stack) drop(d *declared) {
-	s.all = slices.DeleteFunc(s.all, func(o *declared) bool { return o == d })
+func (s *stack) container(name string) *draft { return s.get(declared.TypeContainer, name) }
+func (s *stack) drop(d *draft) {
+	s.all = slices.DeleteFunc(s.all, func(o *draft) bool { return o == d })
 }
 
-func (s *stack) resources() []Resource {
-	rs := make([]Resource, len(s.all))
+func (s *stack) resources() []declared.Resource {
+	rs := make([]declared.Resource, len(s.all))
 	for i, d := range s.all {
 		rs[i] = d.resource()
 	}
@@ -178,7 +179,7 @@ func containerProps(l string, name, image string, m ledger.Memory) object {
 	}
 }
 
-func (s *stack) addService(host *declared, svc ledger.Service) {
+func (s *stack) addService(host *draft, svc ledger.Service) {
 	props := containerProps("alorig_net", svc.Container, string(svc.Kind), svc.Memory)
 	switch svc.Kind {
 	case ledger.Caddy:
@@ -189,19 +190,19 @@ func (s *stack) addService(host *declared, svc ledger.Service) {
 	case ledger.Postgres, ledger.Redis, ledger.Flower:
 		props["envs"] = list{secret{"POSTGRES_PASSWORD=admin pw"}}
 	}
-	s.add(TypeContainer, svc.Container, host, props)
+	s.add(declared.TypeContainer, svc.Container, host, props)
 }
 
-func (s *stack) addApp(host *declared, a ledger.App, zones object) {
+func (s *stack) addApp(host *draft, a ledger.App, zones object) {
 	app := s.add(ledger.TypeApp, a.Name, host, object{"app": a.Name})
 	roles := map[string]string{}
 	for _, d := range a.Databases {
 		roles[d.Name] = d.Role
-		s.add(TypeRole, d.Role, app, object{"name": d.Role, "login": true, "password": secret{"pw"}, "connectionLimit": a.ConnectionLimit(d)}).Protect = true
-		s.add(TypeDatabase, d.Name, app, object{"name": d.Name, "owner": d.Role}).Protect = true
-		s.add(TypeGrant, "revoke-"+d.Name, app, object{"database": d.Name, "role": "public", "objectType": "database", "privileges": list{}})
+		s.add(declared.TypeRole, d.Role, app, object{"name": d.Role, "login": true, "password": secret{"pw"}, "connectionLimit": a.ConnectionLimit(d)}).Protect = true
+		s.add(declared.TypeDatabase, d.Name, app, object{"name": d.Name, "owner": d.Role}).Protect = true
+		s.add(declared.TypeGrant, "revoke-"+d.Name, app, object{"database": d.Name, "role": "public", "objectType": "database", "privileges": list{}})
 		for _, e := range d.Extensions {
-			s.add(TypeExtension, d.Name+"-"+e, app, object{"database": d.Name, "name": e})
+			s.add(declared.TypeExtension, d.Name+"-"+e, app, object{"database": d.Name, "name": e})
 		}
 	}
 	for _, c := range a.Containers {
@@ -222,27 +223,27 @@ func (s *stack) addApp(host *declared, a ledger.App, zones object) {
 			props["command"] = list{"gunicorn", "--bind", fmt.Sprintf("0.0.0.0:%d", c.Port)}
 		}
 		props["envs"] = envs
-		s.add(TypeContainer, name, app, props)
+		s.add(declared.TypeContainer, name, app, props)
 	}
 	for _, h := range a.Hosts {
 		ttl := 300
 		if h.Proxied {
 			ttl = 1
 		}
-		s.add(TypeRecord, h.Name, app, object{
+		s.add(declared.TypeRecord, h.Name, app, object{
 			"name": h.Name, "type": "A", "content": serverAddress, "proxied": h.Proxied, "ttl": ttl, "zoneId": zones[h.Zone],
 		})
 	}
 	site := renderSite(s.t, a)
 	route := s.add(ledger.TypeRoute, a.Name+"-route", app, object{"app": a.Name, "tls": "cloudflare", "adminCidrs": list{admins}, "site": site})
-	s.add(TypeRemoteCommand, a.Name+"-site", route, object{"create": "put-site", "stdin": site, "connection": connection()})
+	s.add(declared.TypeRemoteCommand, a.Name+"-site", route, object{"create": "put-site", "stdin": site, "connection": connection()})
 	redisUser := s.add(ledger.TypeRedisUser, a.Name+"-redis", app, object{"app": a.Name})
-	s.add(TypeRemoteCommand, a.Name+"-redis-user", redisUser, object{
+	s.add(declared.TypeRemoteCommand, a.Name+"-redis-user", redisUser, object{
 		"create": "redis-cli", "logging": "none", "connection": connection(),
 		"stdin": secret{"admin pw\nACL SETUSER " + a.Name + " reset on #4e1f " + strings.Join(a.RedisACL(), " ") + "\n"},
 	})
 	gate := s.add(ledger.TypeGate, a.Name+"-gate", app, object{"app": a.Name})
-	s.add(TypeRemoteCommand, a.Name+"-healthy", gate, object{"create": "docker inspect", "connection": connection()})
+	s.add(declared.TypeRemoteCommand, a.Name+"-healthy", gate, object{"create": "docker inspect", "connection": connection()})
 }
 
 func connection() object {

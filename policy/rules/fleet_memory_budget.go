@@ -1,6 +1,10 @@
 package rules
 
-import "github.com/alorig/fleet/internal/ledger"
+import (
+	"github.com/alorig/fleet/internal/ledger"
+
+	"github.com/alorig/fleet/internal/declared"
+)
 
 var fleetMemoryBudget = Rule{
 	Name:    "fleet-memory-budget",
@@ -10,7 +14,7 @@ var fleetMemoryBudget = Rule{
 	Seed:    "§10 upgrade triggers, §12 critical rule 8",
 	Unknown: "Refuses: a reservation that is not known makes the sum a guess.",
 	Remedy:  "Stop the rollout where it is: upgrade the server to KVM 8, or split the heaviest app. `alorig ledger` shows the steady state after each app.",
-	Stack: func(f *Fleet, rs []Resource) []ledger.Finding {
+	Stack: func(f *Fleet, rs []declared.Resource) []ledger.Finding {
 		steady := memorySum{property: "memoryReservation"}
 		for _, r := range f.Reserved {
 			steady.total += r.Memory.Steady
@@ -21,7 +25,7 @@ var fleetMemoryBudget = Rule{
 			}
 		}
 		for _, r := range rs {
-			if r.Type == TypeContainer && !onDemand(f, r) {
+			if r.Type == declared.TypeContainer && !onDemand(f, r) {
 				steady.add(r)
 			}
 		}

@@ -1,6 +1,10 @@
 package rules
 
-import "github.com/alorig/fleet/internal/ledger"
+import (
+	"github.com/alorig/fleet/internal/ledger"
+
+	"github.com/alorig/fleet/internal/declared"
+)
 
 var hostMemoryCeiling = Rule{
 	Name:    "host-memory-ceiling",
@@ -10,7 +14,7 @@ var hostMemoryCeiling = Rule{
 	Seed:    "§1 VPS with 16 GB, §10 OOM kills",
 	Unknown: "Refuses: a limit that is not known makes the sum a guess.",
 	Remedy:  "Lower `Memory.Limit` of the containers with the widest gap between limit and steady state.",
-	Stack: func(f *Fleet, rs []Resource) []ledger.Finding {
+	Stack: func(f *Fleet, rs []declared.Resource) []ledger.Finding {
 		limits := memorySum{property: "memory"}
 		var transient ledger.MiB
 		for _, r := range f.Reserved {
@@ -24,7 +28,7 @@ var hostMemoryCeiling = Rule{
 			}
 		}
 		for _, r := range rs {
-			if r.Type != TypeContainer {
+			if r.Type != declared.TypeContainer {
 				continue
 			}
 			if onDemand(f, r) {

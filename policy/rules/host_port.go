@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -15,8 +16,8 @@ var hostPort = Rule{
 	Seed:    "§1 shared infrastructure, §12 critical rule 5",
 	Unknown: "Refuses: a port that is not known may be any.",
 	Remedy:  "Drop the port. Caddy reaches an app by container name over `alorig_net`; the operator reaches a shared service by an SSH forward.",
-	Resource: func(f *Fleet, r Resource) []ledger.Finding {
-		if r.Type != TypeContainer {
+	Resource: func(f *Fleet, r declared.Resource) []ledger.Finding {
+		if r.Type != declared.TypeContainer {
 			return nil
 		}
 		p := report{subject: containerSubject(r)}
@@ -26,22 +27,22 @@ var hostPort = Rule{
 			says = fmt.Sprintf("the ledger publishes its ports %v over TCP, and 443 over UDP too, unmapped", s.HostPorts)
 			remedy = "Publish those and no others."
 		}
-		if all, state := Read[bool](r.Props, "publishAllPorts"); all || state == Unknown || state == WrongType {
+		if all, state := declared.Read[bool](r.Props, "publishAllPorts"); all || state == declared.Unknown || state == declared.WrongType {
 			p.add("publishes all its ports, or may", says, "Leave publishAllPorts unset.")
 		}
-		ports, state := readMaps(r.Props, "ports")
+		ports, state := declared.ReadMaps(r.Props, "ports")
 		if problem := unreadable("ports", state); problem != "" {
 			p.add(problem, says, remedy)
 		}
 		for i, port := range ports {
-			external, state := readInt(port, "external")
-			if state != Known {
+			external, state := declared.ReadInt(port, "external")
+			if state != declared.Known {
 				p.add(fmt.Sprintf("publishes ports[%d], which has no external port%s", i, describe(state)), says, remedy)
 				continue
 			}
-			internal, _ := readInt(port, "internal")
-			protocol, state := Read[string](port, "protocol")
-			if state == Absent {
+			internal, _ := declared.ReadInt(port, "internal")
+			protocol, state := declared.Read[string](port, "protocol")
+			if state == declared.Absent {
 				protocol = "tcp"
 			}
 			allowed := slices.Contains(s.HostPorts, external) && internal == external &&

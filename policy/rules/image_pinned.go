@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -15,17 +16,17 @@ var imagePinned = Rule{
 	Seed:    "§4 to §9 container tables; field experience with the Docker provider",
 	Unknown: "Says nothing: a reference that is not known yet comes from a RemoteImage, which is judged itself.",
 	Remedy:  "Set the image to `name@sha256:…` in the stack's configuration; `docker buildx imagetools inspect name:tag` shows the digest.",
-	Resource: func(_ *Fleet, r Resource) []ledger.Finding {
+	Resource: func(_ *Fleet, r declared.Resource) []ledger.Finding {
 		property, p := "image", report{subject: containerSubject(r)}
 		switch r.Type {
-		case TypeContainer:
-		case TypeRemoteImage:
+		case declared.TypeContainer:
+		case declared.TypeRemoteImage:
 			property, p.subject = "name", "image "+r.Name
 		default:
 			return nil
 		}
-		image, state := Read[string](r.Props, property)
-		if state != Known || pinnedImage.MatchString(image) {
+		image, state := declared.Read[string](r.Props, property)
+		if state != declared.Known || pinnedImage.MatchString(image) {
 			return nil
 		}
 		found := "runs " + image + ", which has no digest"

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -18,7 +19,7 @@ var ledgerDeclared = Rule{
 	Seed:    "§11 acceptance criteria: assignments verified",
 	Unknown: "Refuses: the ledger is plain data and always known.",
 	Remedy:  "Build the program and the policy pack from the same commit.",
-	Resource: func(f *Fleet, r Resource) []ledger.Finding {
+	Resource: func(f *Fleet, r declared.Resource) []ledger.Finding {
 		if r.Type != ledger.TypeServer {
 			return nil
 		}
@@ -35,7 +36,7 @@ var ledgerDeclared = Rule{
 			}
 			p.add(problem, says, remedy)
 		}
-		rollout, state := Read[string](r.Props, "rollout")
+		rollout, state := declared.Read[string](r.Props, "rollout")
 		if problem := unreadable("rollout", state); problem != "" {
 			p.add(problem, "it names the app that the server has come to", "Set alorig:rollout in the configuration.")
 		} else if _, ok := f.place[rollout]; !ok && rollout != "" {
@@ -43,7 +44,7 @@ var ledgerDeclared = Rule{
 		}
 		return p.findings
 	},
-	Stack: func(_ *Fleet, rs []Resource) []ledger.Finding {
+	Stack: func(_ *Fleet, rs []declared.Resource) []ledger.Finding {
 		hosts := ofType(rs, ledger.TypeServer)
 		if len(hosts) == 1 {
 			return nil

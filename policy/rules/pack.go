@@ -9,6 +9,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/policyx"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -44,7 +45,7 @@ func Pack(l ledger.Ledger) func(*pulumi.Context) (policyx.PolicyPack, error) {
 				Description:      rule.description(),
 				EnforcementLevel: rule.Level.engine(),
 				ValidateStack: func(_ context.Context, args policyx.StackValidationArgs) error {
-					rs := make([]Resource, len(args.Resources))
+					rs := make([]declared.Resource, len(args.Resources))
 					for i, r := range args.Resources {
 						rs[i] = fromEngine(r)
 					}
@@ -71,7 +72,7 @@ type gateCache struct {
 	gate  earlyGate
 }
 
-func (c *gateCache) of(r Resource) earlyGate {
+func (c *gateCache) of(r declared.Resource) earlyGate {
 	if r.Type != ledger.TypeServer {
 		return nil
 	}
@@ -92,8 +93,8 @@ func (l Level) engine() policyx.EnforcementLevel {
 	return policyx.EnforcementLevelMandatory
 }
 
-func fromEngine(r policyx.AnalyzerResource) Resource {
-	return Resource{
+func fromEngine(r policyx.AnalyzerResource) declared.Resource {
+	return declared.Resource{
 		URN: r.URN, Type: r.Type, Name: r.Name, Parent: r.Parent,
 		Props: r.Properties, Protect: r.Options.Protect,
 	}

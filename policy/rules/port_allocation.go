@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -18,8 +19,8 @@ var portAllocation = Rule{
 	Seed:    "§3 port assignment map, §12 critical rule 5",
 	Unknown: "Refuses: an environment entry or a command that is not known may set a port.",
 	Remedy:  "Let the container take its port from `PORT`, which `components.Workload` sets from the ledger. `alorig ledger` shows the ports that are free.",
-	Resource: func(f *Fleet, r Resource) []ledger.Finding {
-		if r.Type != TypeContainer {
+	Resource: func(f *Fleet, r declared.Resource) []ledger.Finding {
+		if r.Type != declared.TypeContainer {
 			return nil
 		}
 		p := report{subject: containerSubject(r)}
@@ -54,10 +55,10 @@ var portAllocation = Rule{
 		}
 		return p.findings
 	},
-	Stack: func(_ *Fleet, rs []Resource) []ledger.Finding {
+	Stack: func(_ *Fleet, rs []declared.Resource) []ledger.Finding {
 		first := map[int]string{}
 		var fs []ledger.Finding
-		for _, r := range ofType(rs, TypeContainer) {
+		for _, r := range ofType(rs, declared.TypeContainer) {
 			ports, _ := listens(r, environment(r))
 			for _, l := range ports {
 				subject := containerSubject(r)
@@ -94,7 +95,7 @@ var (
 
 // listens finds the ports a container is told to listen on, and the properties that
 // cannot be read.
-func listens(r Resource, variables []variable) (ports []listen, unread []string) {
+func listens(r declared.Resource, variables []variable) (ports []listen, unread []string) {
 	for _, v := range variables {
 		switch {
 		case slices.Contains(portVariables, v.Key):
@@ -106,7 +107,7 @@ func listens(r Resource, variables []variable) (ports []listen, unread []string)
 		}
 	}
 	for _, property := range []string{"entrypoints", "command"} {
-		words, state := readStrings(r.Props, property)
+		words, state := declared.ReadStrings(r.Props, property)
 		if problem := unreadable(property, state); problem != "" {
 			unread = append(unread, problem)
 		}

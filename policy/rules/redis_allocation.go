@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -19,11 +20,11 @@ var redisAllocation = Rule{
 	Seed:    "§3 Redis DB assignment map, §12 critical rule 4",
 	Unknown: "Refuses: an environment entry that is not known may hold a Redis URL, and the permissions of a Redis user must be known.",
 	Remedy:  "Take the URL and the four prefix variables from `components.Workload`, which builds them from the ledger, and the user from `components.RedisUser`.",
-	Resource: func(f *Fleet, r Resource) []ledger.Finding {
+	Resource: func(f *Fleet, r declared.Resource) []ledger.Finding {
 		if strings.HasPrefix(r.Type, "command:") {
 			return judgeRedisUsers(f, r)
 		}
-		if r.Type != TypeContainer {
+		if r.Type != declared.TypeContainer {
 			return nil
 		}
 		p := report{subject: containerSubject(r)}
@@ -49,7 +50,7 @@ var redisAllocation = Rule{
 			return p.findings
 		}
 		judgeRedisParts(f, c.App, variables, &p)
-		unread := slices.ContainsFunc(variables, func(v variable) bool { return v.State != Known })
+		unread := slices.ContainsFunc(variables, func(v variable) bool { return v.State != declared.Known })
 		django := c.Role != ledger.Payload
 		if django && len(urls) == 0 && !unread {
 			p.add("has no Redis URL", fmt.Sprintf("%s has Redis DB %d", c.App.Name, c.App.RedisDB), "Set REDIS_URL.")
@@ -57,11 +58,11 @@ var redisAllocation = Rule{
 		judgePrefixes(c.App, variables, !unread && (django || len(urls) > 0), &p)
 		return p.findings
 	},
-	Stack: func(_ *Fleet, rs []Resource) []ledger.Finding {
+	Stack: func(_ *Fleet, rs []declared.Resource) []ledger.Finding {
 		users := carriedOut(rs, ledger.TypeRedisUser)
 		var fs []ledger.Finding
 		for _, r := range ofType(rs, ledger.TypeApp) {
-			if app, _ := Read[string](r.Props, "app"); app != "" && !users[app] {
+			if app, _ := declared.Read[string](r.Props, "app"); app != "" && !users[app] {
 				fs = append(fs, ledger.Finding{
 					Subject: app, URN: r.URN, Problem: "has no Redis user",
 					Ledger: "every app has a user of its own, who may touch its keys only", Remedy: "Declare components.RedisUser for it.",
@@ -77,13 +78,13 @@ var setUser = regexp.MustCompile(`(?im)\bacl\s+setuser\s+(\S+)[ \t]*(.*)$`)
 // judgeRedisUsers holds the permissions that a command gives Redis users against the
 // ledger's. What a user may do decides more than any URL: publish and subscribe ignore
 // the DB number, and a key prefix is only a habit of the client.
-func judgeRedisUsers(f *Fleet, r Resource) []ledger.Finding {
+func judgeRedisUsers(f *Fleet, r declared.Resource) []ledger.Finding {
 	p := report{subject: "command " + r.Name}
-	if _, state := Read[string](r.Props, "stdin"); typeOfURN(r.Parent) == ledger.TypeRedisUser && state != Known {
+	if _, state := declared.Read[string](r.Props, "stdin"); typeOfURN(r.Parent) == ledger.TypeRedisUser && state != declared.Known {
 		p.add("has no stdin"+describe(state), "the permissions of a Redis user come from the ledger", "Let components.RedisUser set them.")
 	}
 	for _, key := range []string{"create", "update", "delete", "stdin"} {
-		text, _ := Read[string](r.Props, key)
+		text, _ := declared.Read[string](r.Props, key)
 		if !mentions(text, "setuser") {
 			continue
 		}

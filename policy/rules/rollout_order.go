@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -16,16 +17,16 @@ var rolloutOrder = Rule{
 	Seed:    "§2 deployment order, §12 critical rule 1",
 	Unknown: "Refuses: how far the rollout has come must be known.",
 	Remedy:  "Set `alorig:rollout` to the app that the server has come to. Move it by one app, and only after the one before has been stable for 24 hours.",
-	Stack: func(f *Fleet, rs []Resource) []ledger.Finding {
+	Stack: func(f *Fleet, rs []declared.Resource) []ledger.Finding {
 		p := report{subject: "rollout"}
 		hosts := ofType(rs, ledger.TypeServer)
 		if len(hosts) == 0 {
 			return nil // the rule ledger-declared refuses the stack
 		}
-		rollout, state := Read[string](hosts[0].Props, "rollout")
+		rollout, state := declared.Read[string](hosts[0].Props, "rollout")
 		last, known := f.place[rollout]
 		switch {
-		case state == Unknown, state == WrongType:
+		case state == declared.Unknown, state == declared.WrongType:
 			p.add(unreadable("rollout", state), "it names the app that the server has come to", "Set alorig:rollout in the configuration.")
 			return p.findings
 		case rollout == "":
@@ -36,29 +37,29 @@ var rolloutOrder = Rule{
 		components, containers := map[string]bool{}, map[string]bool{}
 		databases, roles := map[string]bool{}, map[string]bool{}
 		gated := carriedOut(rs, ledger.TypeGate)
-		declared := map[string]bool{}
+		seen := map[string]bool{}
 		for _, r := range rs {
 			switch r.Type {
 			case ledger.TypeApp:
-				app, state := Read[string](r.Props, "app")
-				if state != Known {
+				app, state := declared.Read[string](r.Props, "app")
+				if state != declared.Known {
 					p.subject = "App " + r.Name
 					p.add("has no app"+describe(state), "an App component names its app", "Set app to the app's name in the ledger.")
 				}
 				components[app] = true
-				declared[app] = true
-			case TypeContainer:
+				seen[app] = true
+			case declared.TypeContainer:
 				containers[containerName(r)] = true
-				declared[owningApp(f, r)] = true
-			case TypeDatabase:
-				name, _ := Read[string](r.Props, "name")
+				seen[owningApp(f, r)] = true
+			case declared.TypeDatabase:
+				name, _ := declared.Read[string](r.Props, "name")
 				databases[name] = true
-			case TypeRole:
-				name, _ := Read[string](r.Props, "name")
+			case declared.TypeRole:
+				name, _ := declared.Read[string](r.Props, "name")
 				roles[name] = true
 			}
 		}
-		for _, name := range slices.Sorted(maps.Keys(declared)) {
+		for _, name := range slices.Sorted(maps.Keys(seen)) {
 			p.subject = name
 			place, known := f.place[name]
 			if known && place > last {

@@ -8,6 +8,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
 	"github.com/alorig/fleet/internal/caddysite"
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -19,7 +20,7 @@ var routeAllocation = Rule{
 	Seed:    "Caddy routes of §4 to §9, §11 acceptance criteria: no domain conflicts",
 	Unknown: "Refuses: a site file that is not known at preview cannot be compared.",
 	Remedy:  "Change `Routes` of the app in `internal/ledger/alorig.go`; `components.Route` renders the file from it.",
-	Resource: func(f *Fleet, r Resource) []ledger.Finding {
+	Resource: func(f *Fleet, r declared.Resource) []ledger.Finding {
 		p := report{}
 		switch {
 		case r.Type == ledger.TypeRoute:
@@ -30,7 +31,7 @@ var routeAllocation = Rule{
 		case strings.HasPrefix(r.Type, "command:") && typeOfURN(r.Parent) == ledger.TypeRoute:
 			// The stack rule compares the text; what it sees, the provider may leave unknown.
 			p.subject = "command " + r.Name
-			if _, state := Read[string](r.Props, "stdin"); state != Known {
+			if _, state := declared.Read[string](r.Props, "stdin"); state != declared.Known {
 				p.add("has no stdin"+describe(state), "the site file comes from the ledger", "Let components.Route render it.")
 			}
 		case strings.HasPrefix(r.Type, "command:"):
@@ -43,7 +44,7 @@ var routeAllocation = Rule{
 		}
 		return p.findings
 	},
-	Stack: func(f *Fleet, rs []Resource) []ledger.Finding {
+	Stack: func(f *Fleet, rs []declared.Resource) []ledger.Finding {
 		var fs []ledger.Finding
 		rendered := map[string]string{} // by the URN of the Route
 		routed, placed := map[string]bool{}, carriedOut(rs, ledger.TypeRoute)
@@ -52,7 +53,7 @@ var routeAllocation = Rule{
 			if text, ok := renderedSite(f, r, &p); ok {
 				rendered[r.URN] = text
 			}
-			app, _ := Read[string](r.Props, "app")
+			app, _ := declared.Read[string](r.Props, "app")
 			p.findings = nil // what is wrong with one Route, its resource rule has said
 			if routed[app] && app != "" {
 				p.add("is a second Route of "+app, "an app has one site file", "Drop one of the two.")
@@ -61,7 +62,7 @@ var routeAllocation = Rule{
 			fs = append(fs, at(r, p.findings)...)
 		}
 		for _, r := range ofType(rs, ledger.TypeApp) {
-			app, _ := Read[string](r.Props, "app")
+			app, _ := declared.Read[string](r.Props, "app")
 			p := report{subject: app}
 			switch {
 			case app == "":
@@ -72,7 +73,7 @@ var routeAllocation = Rule{
 			}
 			fs = append(fs, at(r, p.findings)...)
 		}
-		for _, r := range ofType(rs, TypeRemoteCommand, TypeLocalCommand) {
+		for _, r := range ofType(rs, declared.TypeRemoteCommand, declared.TypeLocalCommand) {
 			text, ok := rendered[r.Parent]
 			stdin := r.Props.Get("stdin")
 			if !ok || stdin.IsComputed() {
@@ -87,23 +88,23 @@ var routeAllocation = Rule{
 }
 
 // renderedSite is the site file that the ledger gives the Route's app.
-func renderedSite(f *Fleet, r Resource, p *report) (string, bool) {
-	name, state := Read[string](r.Props, "app")
+func renderedSite(f *Fleet, r declared.Resource, p *report) (string, bool) {
+	name, state := declared.Read[string](r.Props, "app")
 	app, ok := f.appNamed(name)
-	if state != Known || !ok {
+	if state != declared.Known || !ok {
 		problem := "is a route of " + name
-		if state != Known {
+		if state != declared.Known {
 			problem = "has no app" + describe(state)
 		}
 		p.add(problem, "a Route belongs to an app of the ledger", "Set app to the app's name.")
 		return "", false
 	}
-	tls, state := Read[string](r.Props, "tls")
+	tls, state := declared.Read[string](r.Props, "tls")
 	if problem := unreadable("tls", state); problem != "" {
 		p.add(problem, "the site file depends on it", "Give tls in plain text.")
 		return "", false
 	}
-	ranges, state := readStrings(r.Props, "adminCidrs")
+	ranges, state := declared.ReadStrings(r.Props, "adminCidrs")
 	if problem := unreadable("adminCidrs", state); problem != "" {
 		p.add(problem, "the site file depends on it", "Give adminCidrs in plain text.")
 		return "", false
@@ -128,8 +129,8 @@ func renderedSite(f *Fleet, r Resource, p *report) (string, bool) {
 // compareSite refuses a site file that is not the ledger's, and shows the first line
 // that differs.
 func compareSite(want string, v property.Value, path string, p *report) {
-	got, state := As[string](v)
-	if state != Known {
+	got, state := declared.As[string](v)
+	if state != declared.Known {
 		p.add("has no "+path+describe(state), "the site file comes from the ledger", "Let components.Route render it.")
 		return
 	}

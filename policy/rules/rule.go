@@ -14,6 +14,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -39,22 +40,9 @@ type Rule struct {
 	Remedy  string // what an operator does about it
 
 	// Resource judges one resource by its inputs.
-	Resource func(f *Fleet, r Resource) []ledger.Finding
+	Resource func(f *Fleet, r declared.Resource) []ledger.Finding
 	// Stack judges all resources together by their outputs.
-	Stack func(f *Fleet, rs []Resource) []ledger.Finding
-}
-
-// Resource is a resource as a rule sees it.
-type Resource struct {
-	URN    string
-	Type   string // type token
-	Name   string // logical name
-	Parent string // parent's URN; "" when there is none or the engine did not tell
-	Props  property.Map
-
-	Protect bool
-	// RetainOnDelete is nil where it cannot be seen: the engine does not tell a pack.
-	RetainOnDelete *bool
+	Stack func(f *Fleet, rs []declared.Resource) []ledger.Finding
 }
 
 // Fleet is what rules judge against: the ledger this pack was built with.
@@ -94,28 +82,14 @@ func (f *Fleet) appNamed(name string) (ledger.App, bool) {
 	return f.Apps[i], true
 }
 
-// Types of the resources that rules look at.
-const (
-	TypeContainer     = "docker:index/container:Container"
-	TypeRemoteImage   = "docker:index/remoteImage:RemoteImage"
-	TypeSwarmService  = "docker:index/service:Service" // never ours
-	TypeRole          = "postgresql:index/role:Role"
-	TypeDatabase      = "postgresql:index/database:Database"
-	TypeGrant         = "postgresql:index/grant:Grant"
-	TypeExtension     = "postgresql:index/extension:Extension"
-	TypeRecord        = "cloudflare:index/record:Record"
-	TypeRemoteCommand = "command:remote:Command"
-	TypeLocalCommand  = "command:local:Command"
-)
-
 // JudgeResource runs every resource rule over one resource, and over the Server
 // component the early gate of every rule.
-func JudgeResource(f *Fleet, r Resource) []ledger.Finding {
+func JudgeResource(f *Fleet, r declared.Resource) []ledger.Finding {
 	return ledger.SortFindings(judgeResource(f, All(), r))
 }
 
 // Judge holds a whole stack against every rule, as a preview would.
-func Judge(f *Fleet, rs []Resource) []ledger.Finding {
+func Judge(f *Fleet, rs []declared.Resource) []ledger.Finding {
 	all := All()
 	var fs []ledger.Finding
 	for _, r := range rs {
@@ -127,7 +101,7 @@ func Judge(f *Fleet, rs []Resource) []ledger.Finding {
 	return ledger.SortFindings(fs)
 }
 
-func judgeResource(f *Fleet, all []Rule, r Resource) []ledger.Finding {
+func judgeResource(f *Fleet, all []Rule, r declared.Resource) []ledger.Finding {
 	var gate earlyGate
 	if r.Type == ledger.TypeServer {
 		gate = newEarlyGate(r)
@@ -144,19 +118,19 @@ func judgeResource(f *Fleet, all []Rule, r Resource) []ledger.Finding {
 // times.
 type earlyGate map[string][]ledger.Finding
 
-func newEarlyGate(host Resource) earlyGate {
-	declared, err := declaredLedger(host)
+func newEarlyGate(host declared.Resource) earlyGate {
+	shown, err := declaredLedger(host)
 	if err != nil {
 		return nil // the rule ledger-declared refuses it
 	}
 	gate := earlyGate{}
-	for _, f := range declared.Check() {
+	for _, f := range shown.Check() {
 		gate[f.Rule] = append(gate[f.Rule], f)
 	}
 	return gate
 }
 
-func (rule *Rule) judgeResource(f *Fleet, r Resource, gate earlyGate) []ledger.Finding {
+func (rule *Rule) judgeResource(f *Fleet, r declared.Resource, gate earlyGate) []ledger.Finding {
 	fs := slices.Clone(gate[rule.Name])
 	if rule.Resource != nil {
 		fs = append(fs, rule.Resource(f, r)...)
@@ -164,7 +138,7 @@ func (rule *Rule) judgeResource(f *Fleet, r Resource, gate earlyGate) []ledger.F
 	return rule.finish(at(r, fs), r)
 }
 
-func (rule *Rule) judgeStack(f *Fleet, rs []Resource) []ledger.Finding {
+func (rule *Rule) judgeStack(f *Fleet, rs []declared.Resource) []ledger.Finding {
 	if rule.Stack == nil {
 		return nil
 	}
@@ -174,7 +148,7 @@ func (rule *Rule) judgeStack(f *Fleet, rs []Resource) []ledger.Finding {
 // finish puts the rule's name on its findings and takes every secret out of them. No
 // rule shows a secret on purpose; this holds even for a name that somebody marked
 // secret.
-func (rule *Rule) finish(fs []ledger.Finding, rs ...Resource) []ledger.Finding {
+func (rule *Rule) finish(fs []ledger.Finding, rs ...declared.Resource) []ledger.Finding {
 	if len(fs) == 0 {
 		return nil
 	}
@@ -226,29 +200,31 @@ func Refusals(fs []ledger.Finding) []ledger.Finding {
 }
 
 // ofType returns the resources of a type in a fixed order: they arrive in none.
-func ofType(rs []Resource, types ...string) []Resource {
-	var some []Resource
+func ofType(rs []declared.Resource, types ...string) []declared.Resource {
+	var some []declared.Resource
 	for _, r := range rs {
 		if slices.Contains(types, r.Type) {
 			some = append(some, r)
 		}
 	}
-	slices.SortFunc(some, func(a, b Resource) int { return cmp.Or(cmp.Compare(a.URN, b.URN), cmp.Compare(a.Name, b.Name)) })
+	slices.SortFunc(some, func(a, b declared.Resource) int {
+		return cmp.Or(cmp.Compare(a.URN, b.URN), cmp.Compare(a.Name, b.Name))
+	})
 	return some
 }
 
 // carriedOut returns the apps whose component of the type holds a command: a component
 // alone changes nothing on the server.
-func carriedOut(rs []Resource, component string) map[string]bool {
+func carriedOut(rs []declared.Resource, component string) map[string]bool {
 	apps := map[string]string{} // by the component's URN
 	for _, r := range rs {
 		if r.Type == component {
-			apps[r.URN], _ = Read[string](r.Props, "app")
+			apps[r.URN], _ = declared.Read[string](r.Props, "app")
 		}
 	}
 	done := map[string]bool{}
 	for _, r := range rs {
-		if app := apps[r.Parent]; app != "" && (r.Type == TypeRemoteCommand || r.Type == TypeLocalCommand) {
+		if app := apps[r.Parent]; app != "" && (r.Type == declared.TypeRemoteCommand || r.Type == declared.TypeLocalCommand) {
 			done[app] = true
 		}
 	}
@@ -267,7 +243,7 @@ func (p *report) add(problem, says, remedy string) {
 }
 
 // at puts the findings at a resource.
-func at(r Resource, fs []ledger.Finding) []ledger.Finding {
+func at(r declared.Resource, fs []ledger.Finding) []ledger.Finding {
 	for i := range fs {
 		if fs[i].URN == "" {
 			fs[i].URN = r.URN

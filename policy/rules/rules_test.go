@@ -12,6 +12,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/policyx"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -116,7 +117,7 @@ func TestIrrelevantResources(t *testing.T) {
 	t.Parallel()
 	f := NewFleet(ledger.Alorig())
 	for _, typ := range []string{"", "random:index/randomPassword:RandomPassword", "pulumi:pulumi:Stack", "docker:index/volume:Volume"} {
-		r := Resource{URN: "urn", Type: typ, Name: "x", Props: value(object{
+		r := declared.Resource{URN: "urn", Type: typ, Name: "x", Props: value(object{
 			"name": "x", "password": "hunter2", "memory": unknown, "envs": list{"TOKEN=x"}, "privileged": true,
 		}).AsMap()}
 		for _, finding := range JudgeResource(f, r) {
@@ -189,7 +190,7 @@ func plant(v any) any {
 func TestNoFindingShowsASecret(t *testing.T) {
 	t.Parallel()
 	f := NewFleet(ledger.Alorig())
-	check := func(t *testing.T, rs []Resource) {
+	check := func(t *testing.T, rs []declared.Resource) {
 		t.Helper()
 		for _, finding := range Judge(f, rs) {
 			if text := finding.String(); strings.Contains(text, canary) {
@@ -226,9 +227,9 @@ func TestNoFindingShowsASecret(t *testing.T) {
 				env(backend, v)(s)
 				s.container(backend).props["command"] = list{v}
 				s.container(backend).props["healthcheck"] = object{"tests": list{"CMD", v}}
-				s.get(TypeRemoteCommand, "psydge-site").props["create"] = v
-				s.get(TypeRemoteCommand, "psydge-site").props["environment"] = object{"TOKEN": v}
-				s.get(TypeRemoteCommand, "psydge-redis-user").props["stdin"] = v
+				s.get(declared.TypeRemoteCommand, "psydge-site").props["create"] = v
+				s.get(declared.TypeRemoteCommand, "psydge-site").props["environment"] = object{"TOKEN": v}
+				s.get(declared.TypeRemoteCommand, "psydge-redis-user").props["stdin"] = v
 				check(t, s.resources())
 			}
 		}
@@ -237,7 +238,7 @@ func TestNoFindingShowsASecret(t *testing.T) {
 		t.Parallel()
 		s := compliant(t, ledger.Alorig())
 		s.get(ledger.TypeRoute, "psydge-route").props["site"] = "basic_auth https://x:" + canary + "@y"
-		s.get(TypeRemoteCommand, "psydge-site").props["stdin"] = secret{"first\n" + canary}
+		s.get(declared.TypeRemoteCommand, "psydge-site").props["stdin"] = secret{"first\n" + canary}
 		check(t, s.resources())
 	})
 }
@@ -341,10 +342,10 @@ func TestGateCacheSeesAnotherLedger(t *testing.T) {
 func TestConnectionHidesNoNames(t *testing.T) {
 	t.Parallel()
 	s := compliant(t, ledger.Alorig())
-	s.get(TypeRemoteCommand, "psydge-site").props["connection"] = secret{object{
+	s.get(declared.TypeRemoteCommand, "psydge-site").props["connection"] = secret{object{
 		"host": serverAddress, "user": "alorig", "hostKey": "ssh-ed25519 AAAA", "privateKey": "hunter2",
 	}}
-	s.drop(s.get(TypeRecord, "api.alorig.com"))
+	s.drop(s.get(declared.TypeRecord, "api.alorig.com"))
 	for _, f := range Judge(NewFleet(ledger.Alorig()), s.resources()) {
 		if f.Subject != "api.alorig.com" {
 			t.Errorf("[%s] %s", f.Rule, f)
@@ -392,8 +393,8 @@ func BenchmarkJudge(b *testing.B) {
 }
 
 var types = []string{
-	ledger.TypeServer, ledger.TypeApp, ledger.TypeRoute, TypeContainer, TypeRemoteImage, TypeSwarmService, TypeRole, TypeDatabase,
-	TypeGrant, TypeExtension, TypeRecord, TypeRemoteCommand, TypeLocalCommand, "command:remote:CopyToRemote",
+	ledger.TypeServer, ledger.TypeApp, ledger.TypeRoute, declared.TypeContainer, declared.TypeRemoteImage, declared.TypeSwarmService, declared.TypeRole, declared.TypeDatabase,
+	declared.TypeGrant, declared.TypeExtension, declared.TypeRecord, declared.TypeRemoteCommand, declared.TypeLocalCommand, "command:remote:CopyToRemote",
 	"pulumi:providers:docker", "postgresql:index/schema:Schema",
 }
 
@@ -423,9 +424,9 @@ func FuzzJudge(f *testing.F) {
 			return
 		}
 		props := fromJSON(plain).AsMap()
-		var rs []Resource
+		var rs []declared.Resource
 		for _, typ := range types {
-			rs = append(rs, Resource{URN: "urn:pulumi:s::p::" + typ + "::x", Type: typ, Name: "x", Props: props})
+			rs = append(rs, declared.Resource{URN: "urn:pulumi:s::p::" + typ + "::x", Type: typ, Name: "x", Props: props})
 		}
 		Judge(fleetOf, rs)
 	})
@@ -495,7 +496,7 @@ func FuzzEntry(f *testing.F) {
 	fleetOf := NewFleet(ledger.Alorig())
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, key := range []string{"DATABASE_URL", "REDIS_URL", "PORT", "GUNICORN_CMD_ARGS", "OTHER_TOKEN"} {
-			r := Resource{URN: "urn", Type: TypeContainer, Name: "c", Props: value(object{
+			r := declared.Resource{URN: "urn", Type: declared.TypeContainer, Name: "c", Props: value(object{
 				"name": backend, "envs": list{secret{key + "=" + canary + text + canary}}, "command": list{text},
 			}).AsMap()}
 			for _, finding := range JudgeResource(fleetOf, r) {

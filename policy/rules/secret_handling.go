@@ -9,6 +9,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -20,13 +21,13 @@ var secretHandling = Rule{
 	Seed:    "§4 encrypted credentials; field experience with the command provider",
 	Unknown: "Refuses an entry that is not known and not marked secret: nobody can tell what it will hold. A command line that is not known is judged during the update, when it is.",
 	Remedy:  "Set it with `pulumi config set --secret` and read it with `RequireSecret`, or wrap it in `pulumi.ToSecret`. Give secrets to a command on stdin, with `logging` none. Pin `connection.hostKey`.",
-	Resource: func(_ *Fleet, r Resource) []ledger.Finding {
+	Resource: func(_ *Fleet, r declared.Resource) []ledger.Finding {
 		p := report{subject: r.Name}
 		switch {
-		case r.Type == TypeContainer:
+		case r.Type == declared.TypeContainer:
 			p.subject = containerSubject(r)
 			judgeContainerSecrets(r, &p)
-		case r.Type == TypeRole:
+		case r.Type == declared.TypeRole:
 			mustBeSecret(r.Props, "password", "password", false, &p)
 		case strings.HasPrefix(r.Type, "command:"):
 			judgeCommandSecrets(r, &p)
@@ -116,7 +117,7 @@ func mentions(text string, words ...string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
 }
 
-func judgeContainerSecrets(r Resource, p *report) {
+func judgeContainerSecrets(r declared.Resource, p *report) {
 	for _, v := range environment(r) {
 		if v.Secret {
 			continue
@@ -127,7 +128,7 @@ func judgeContainerSecrets(r Resource, p *report) {
 			p.add("holds a credential in "+v.Path()+" that is not marked secret", saysSecret, remedySecret)
 		}
 	}
-	health, _ := Read[property.Map](r.Props, "healthcheck")
+	health, _ := declared.Read[property.Map](r.Props, "healthcheck")
 	for path, v := range map[string]property.Value{
 		"command": r.Props.Get("command"), "entrypoints": r.Props.Get("entrypoints"),
 		"labels": r.Props.Get("labels"), "healthcheck.tests": health.Get("tests"),
@@ -137,9 +138,9 @@ func judgeContainerSecrets(r Resource, p *report) {
 	if r.Props.Get("healthcheck").Secret() {
 		p.add("carries a secret in healthcheck", saysStdin, remedyStdin)
 	}
-	uploads, _ := readMaps(r.Props, "uploads")
+	uploads, _ := declared.ReadMaps(r.Props, "uploads")
 	for i, u := range uploads {
-		content, _ := Read[string](u, "content")
+		content, _ := declared.Read[string](u, "content")
 		if carriesCredential(content) && !u.Get("content").Secret() && !r.Props.Get("uploads").Secret() {
 			p.add(fmt.Sprintf("holds a credential in uploads[%d].content that is not marked secret", i), saysSecret, remedySecret)
 		}
@@ -148,17 +149,17 @@ func judgeContainerSecrets(r Resource, p *report) {
 
 // judgeRegistries judges the Docker provider's logins. A provider's list may come as
 // JSON text.
-func judgeRegistries(r Resource, p *report) {
+func judgeRegistries(r declared.Resource, p *report) {
 	logins := r.Props.Get("registryAuth")
 	if logins.Secret() {
 		return
 	}
-	if text, _ := As[string](logins); strings.Contains(text, `"password"`) || logins.IsComputed() {
+	if text, _ := declared.As[string](logins); strings.Contains(text, `"password"`) || logins.IsComputed() {
 		p.add("has the credential registryAuth, which is not marked secret", saysSecret, remedySecret)
 	}
-	list, _ := As[property.Array](logins)
+	list, _ := declared.As[property.Array](logins)
 	for i, v := range list.All {
-		login, _ := As[property.Map](v)
+		login, _ := declared.As[property.Map](v)
 		mustBeSecret(login, "password", fmt.Sprintf("registryAuth[%d].password", i), v.Secret(), p)
 	}
 }
@@ -201,13 +202,13 @@ func mustBeSecret(m property.Map, key, path string, within bool, p *report) {
 	if v.IsNull() || within || v.Secret() {
 		return
 	}
-	if text, state := As[string](v); state == Known && text == "" {
+	if text, state := declared.As[string](v); state == declared.Known && text == "" {
 		return
 	}
 	p.add("has the credential "+path+", which is not marked secret", saysSecret, remedySecret)
 }
 
-func judgeCommandSecrets(r Resource, p *report) {
+func judgeCommandSecrets(r declared.Resource, p *report) {
 	p.subject = "command " + r.Name
 	create := r.Props.Get("create")
 	mustNotCarry("create", create, p)
@@ -222,11 +223,11 @@ func judgeCommandSecrets(r Resource, p *report) {
 	judgeCommandEnvironment(r, p)
 
 	stdin := r.Props.Get("stdin")
-	text, _ := As[string](stdin)
+	text, _ := declared.As[string](stdin)
 	if !stdin.Secret() && carriesCredential(text) {
 		p.add("holds a credential in stdin that is not marked secret", saysSecret, remedySecret)
 	}
-	if logging, _ := Read[string](r.Props, "logging"); stdin.Secret() && logging != "none" {
+	if logging, _ := declared.Read[string](r.Props, "logging"); stdin.Secret() && logging != "none" {
 		p.add("may log what its secret stdin makes it print", "output is logged even when it is marked secret", "Set logging to none.")
 	}
 	if strings.HasPrefix(r.Type, "command:remote:") {
@@ -235,12 +236,12 @@ func judgeCommandSecrets(r Resource, p *report) {
 	}
 }
 
-func judgeCommandEnvironment(r Resource, p *report) {
+func judgeCommandEnvironment(r declared.Resource, p *report) {
 	whole := r.Props.Get("environment")
 	if whole.Secret() {
 		return
 	}
-	environment, state := As[property.Map](whole)
+	environment, state := declared.As[property.Map](whole)
 	if problem := unreadable("environment", state); problem != "" {
 		p.add(problem+" and is not marked secret", saysSecret, remedySecret)
 	}
@@ -248,7 +249,7 @@ func judgeCommandEnvironment(r Resource, p *report) {
 		if v.Secret() {
 			continue
 		}
-		text, state := As[string](v)
+		text, state := declared.As[string](v)
 		if problem := unreadable("environment."+key, state); problem != "" {
 			p.add(problem+" and is not marked secret", saysSecret, remedySecret)
 		} else if text != "" && isCredentialKey(key) || hasURLPassword(text) {
@@ -259,16 +260,16 @@ func judgeCommandEnvironment(r Resource, p *report) {
 
 // judgeConnection judges how a remote command reaches its server.
 func judgeConnection(v property.Value, path string, secret bool, p *report) {
-	connection, state := As[property.Map](v)
-	if state != Known {
+	connection, state := declared.As[property.Map](v)
+	if state != declared.Known {
 		p.add("has no "+path+describe(state), "a remote command pins the server's host key", "Take the connection from the configuration.")
 		return
 	}
 	for _, key := range []string{"privateKey", "password", "privateKeyPassword"} {
 		mustBeSecret(connection, key, path+"."+key, secret, p)
 	}
-	hostKey, state := Read[string](connection, "hostKey")
-	if state == Absent || state == WrongType || state == Known && hostKey == "" {
+	hostKey, state := declared.Read[string](connection, "hostKey")
+	if state == declared.Absent || state == declared.WrongType || state == declared.Known && hostKey == "" {
 		p.add("has no "+path+".hostKey", "without one the provider takes any host key", "Pin the server's host key: ssh-keyscan -t ed25519, compared with the server's own.")
 	}
 	if proxy := connection.Get("proxy"); !proxy.IsNull() {
