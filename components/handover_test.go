@@ -1,7 +1,6 @@
 package components
 
 import (
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -260,7 +259,7 @@ func (s handoverServer) scripts() map[string]registration {
 	for _, service := range ledger.Alorig().Services {
 		services[service.Kind] = service
 	}
-	platform := &Platform{services: services, caddyDirectory: filepath.Dir(s.sites), Network: pulumi.String("alorig_net").ToStringOutput(), networkName: "alorig_net"}
+	platform := &Platform{services: services, caddyDirectory: filepath.Dir(s.sites)}
 	secret := func(text string) pulumi.StringOutput {
 		return pulumi.ToSecret(pulumi.String(text)).(pulumi.StringOutput)
 	}
@@ -271,19 +270,17 @@ func (s handoverServer) scripts() map[string]registration {
 			Spec:        workload.Spec{Process: workload.Gunicorn{Workers: 3, Threads: 2}, Environment: map[string]string{"GREETING": awkward, "EMPTY": ""}},
 			Secrets:     map[string]pulumi.StringOutput{"SECRET_KEY": secret(awkward)},
 			DatabaseURL: secret("postgres://c4n4ry"), RedisURL: secret("redis://c4n4ry"),
-			Platform: platform,
+			Network: pulumi.String("alorig_net"), NetworkName: "alorig_net",
 		}
-		w, err := NewWorkload(ctx, "psydge-backend", args)
-		if err != nil {
+		if _, err := NewMigration(ctx, "psydge-migration", &MigrationArgs{Workload: args, Platform: platform}); err != nil {
 			return err
 		}
-		if _, err := NewMigration(ctx, "psydge-migration", &MigrationArgs{Workload: w}); err != nil {
+		var err error
+		if args.Handover, err = NewHandover(ctx, "psydge-handover", &HandoverArgs{Workload: args, Platform: platform, Try: true}); err != nil {
 			return err
 		}
-		if err := w.Try(ctx); err != nil {
-			return err
-		}
-		return w.HandOver(ctx)
+		_, err = NewWorkload(ctx, "psydge-backend", args)
+		return err
 	}, pulumi.WithMocks("alorig", ourStack, r))
 	if err != nil {
 		s.t.Fatal(err)
@@ -395,11 +392,11 @@ func TestAFailedProofTouchesNothing(t *testing.T) {
 	}
 }
 
-// impatient lets all the patience of an update pass with every second look at the clock.
+// impatient lets three minutes pass with every second look at the clock.
 func (s handoverServer) impatient() {
 	s.t.Helper()
 	path := filepath.Join(s.commands, "date")
-	write(s.t, path, fmt.Sprintf("#!/bin/sh\nif [ -e \"$SITES/late\" ]; then rm \"$SITES/late\"; echo %d; else : > \"$SITES/late\"; echo 0; fi\n", seconds(workload.Patience)))
+	write(s.t, path, "#!/bin/sh\nif [ -e \"$SITES/late\" ]; then rm \"$SITES/late\"; echo 180; else : > \"$SITES/late\"; echo 0; fi\n")
 	if err := os.Chmod(path, 0o755); err != nil {
 		s.t.Fatal(err)
 	}
@@ -411,13 +408,13 @@ func TestWhatAKilledUpdateLeftIsSettled(t *testing.T) {
 		before map[string]string
 		after  map[string]string // by take
 	}{
-		"killed while the next version is tried": {
+		"killed while the next version is proven": {
 			map[string]string{current: "running/healthy", next: "running/starting"}, handedOver,
 		},
 		"killed before the next version started": {
 			map[string]string{current: "running/healthy", next: "created/"}, handedOver,
 		},
-		"killed when the next version was tried": {
+		"killed when the next version was proven": {
 			map[string]string{current: "running/healthy", next: "running/healthy"}, handedOver,
 		},
 		"killed when it was handed over": {

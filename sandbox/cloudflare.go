@@ -9,7 +9,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -23,7 +22,6 @@ import (
 	"time"
 
 	"github.com/alorig/fleet/internal/cloudflaretest"
-	"github.com/alorig/fleet/stacks"
 )
 
 // apiAddress is where the emulated API listens: alorig:cloudflareApiHostname.
@@ -35,16 +33,12 @@ func serve(ctx context.Context, s sandbox) error {
 	if err != nil {
 		return err
 	}
-	settings, err := stacks.ReadStackFile(s.root, stack)
+	read, err := s.settings()
 	if err != nil {
 		return err
 	}
-	ids := map[string]string{}
-	if err := json.Unmarshal([]byte(settings[stacks.Project+":zones"]), &ids); err != nil {
-		return fmt.Errorf("reading the zones: %w", err)
-	}
 	domains := map[string]string{}
-	for domain, id := range ids {
+	for domain, id := range read.Zones {
 		domains[id] = domain
 	}
 	api, err := cloudflaretest.New(own.Values["cloudflareApiToken"], domains, s.file("records.json"))

@@ -20,6 +20,7 @@ import (
 	"github.com/alorig/fleet/internal/engine"
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/pulumicli"
+	"github.com/alorig/fleet/internal/settings"
 	"github.com/alorig/fleet/internal/workload"
 	"github.com/alorig/fleet/stacks"
 )
@@ -77,6 +78,15 @@ func random() string {
 	return hex.EncodeToString(b)
 }
 
+// settings are the committed ones.
+func (s sandbox) settings() (settings.Settings, error) {
+	config, err := settings.Open(s.root, stack)
+	if err != nil {
+		return settings.Settings{}, err
+	}
+	return stacks.Alorig().Settings(config, "")
+}
+
 // configFile is Pulumi.sandbox.yaml with the secrets, encrypted as Pulumi does it.
 const configFile = "Pulumi.sandbox.yaml"
 
@@ -96,7 +106,7 @@ func (s sandbox) writeConfig(ctx context.Context, own ownSecrets) error {
 		return err
 	}
 	file.EncryptionSalt = "v1:" + base64.StdEncoding.EncodeToString(own.Salt) + ":" + proof
-	if err := file.Config.Set(config.MustMakeKey(stacks.Project, "caddyDirectory"), config.NewValue(s.caddy()), false); err != nil {
+	if err := file.Config.Set(config.MustMakeKey(settings.Project, "caddyDirectory"), config.NewValue(s.caddy()), false); err != nil {
 		return fmt.Errorf("setting Caddy's directory: %w", err)
 	}
 	for key, value := range own.Values {
@@ -104,7 +114,7 @@ func (s sandbox) writeConfig(ctx context.Context, own ownSecrets) error {
 		if err != nil {
 			return err
 		}
-		parsed, err := config.ParseKey(stacks.Project + ":" + key)
+		parsed, err := config.ParseKey(settings.Project + ":" + key)
 		if err != nil {
 			return err
 		}
@@ -142,7 +152,7 @@ func (s sandbox) writeEnvironment(own ownSecrets) error {
 }
 
 func (s sandbox) hasStack() bool {
-	_, err := os.Stat(s.file("state/.pulumi/stacks/" + stacks.Project + "/" + stack + ".json"))
+	_, err := os.Stat(s.file("state/.pulumi/stacks/" + settings.Project + "/" + stack + ".json"))
 	return err == nil
 }
 

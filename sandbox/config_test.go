@@ -11,6 +11,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 
 	"github.com/alorig/fleet/internal/pinned"
+	"github.com/alorig/fleet/internal/settings"
 	"github.com/alorig/fleet/stacks"
 )
 
@@ -26,11 +27,11 @@ func testSandbox(t *testing.T) sandbox {
 // The committed settings are complete but for the secrets, and no rule refuses them.
 func TestTheSandboxIsAccepted(t *testing.T) {
 	s := testSandbox(t)
-	settings, err := stacks.ReadStackFile(s.root, stack)
+	read, err := s.settings()
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, findings, err := stacks.Alorig().Check(stack, settings)
+	_, findings, err := stacks.Alorig().Check(stack, read)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,8 +40,8 @@ func TestTheSandboxIsAccepted(t *testing.T) {
 			t.Errorf("[%s] %s", f.Rule, f)
 		}
 	}
-	if settings[stacks.Project+":cloudflareApiHostname"] != apiAddress {
-		t.Errorf("the settings ask %q, the emulated API listens on %q", settings[stacks.Project+":cloudflareApiHostname"], apiAddress)
+	if read.CloudflareHost != apiAddress {
+		t.Errorf("the settings ask %q, the emulated API listens on %q", read.CloudflareHost, apiAddress)
 	}
 }
 
@@ -66,7 +67,7 @@ func TestSecretsAreKeptAndEncrypted(t *testing.T) {
 			t.Errorf("%s stands in plain text", key)
 		}
 	}
-	loaded, err := workspace.LoadProjectStack(nil, &workspace.Project{Name: stacks.Project}, filepath.Join(s.dir, configFile))
+	loaded, err := workspace.LoadProjectStack(nil, &workspace.Project{Name: settings.Project}, filepath.Join(s.dir, configFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +76,7 @@ func TestSecretsAreKeptAndEncrypted(t *testing.T) {
 		t.Fatal(err)
 	}
 	var secrets map[string]map[string]string
-	if err := json.Unmarshal([]byte(plain[config.MustMakeKey(stacks.Project, "secrets")]), &secrets); err != nil {
+	if err := json.Unmarshal([]byte(plain[config.MustMakeKey(settings.Project, "secrets")]), &secrets); err != nil {
 		t.Fatal(err)
 	}
 	if got := secrets["psydge"]["DATABASE_PASSWORD"]; got == "" || got != first.Values["secrets.psydge.DATABASE_PASSWORD"] {

@@ -29,7 +29,7 @@ import (
 	"github.com/alorig/fleet/internal/caddysite"
 	"github.com/alorig/fleet/internal/cloudflaretest"
 	"github.com/alorig/fleet/internal/ledger"
-	"github.com/alorig/fleet/stacks"
+	"github.com/alorig/fleet/internal/settings"
 )
 
 // TestMain lets the binary of the tests be the emulated API, which the sandbox's command
@@ -399,7 +399,7 @@ func (e *existing) configure(t *testing.T, hostKey string) {
 	} {
 		e.set(t, key, value)
 	}
-	set := e.command(t, "config", "set", "--secret", stacks.Project+":sshPrivateKey")
+	set := e.command(t, "config", "set", "--secret", settings.Project+":sshPrivateKey")
 	set.Stdin = strings.NewReader(e.key)
 	if said, err := set.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, said)
@@ -408,7 +408,7 @@ func (e *existing) configure(t *testing.T, hostKey string) {
 
 func (e *existing) set(t *testing.T, key, value string) {
 	t.Helper()
-	e.succeeds(t, "config", "set", "--path", stacks.Project+":"+key, value)
+	e.succeeds(t, "config", "set", "--path", settings.Project+":"+key, value)
 }
 
 func (e *existing) command(t *testing.T, args ...string) *exec.Cmd {

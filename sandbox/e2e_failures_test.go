@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/alorig/fleet/internal/ledger"
-	"github.com/alorig/fleet/stacks"
+	"github.com/alorig/fleet/internal/settings"
 )
 
 const astrotiming = "https://api.astrotiming.com"
@@ -86,7 +86,7 @@ func (s *suite) testOutages(t *testing.T) {
 		}
 		before := s.ids(t)
 		load := startAttack(browser(t), 20, otherApps(""), nil)
-		s.config(t, "set", "--path", stacks.Project+":adminCidrs[1]", "172.30.0.32/27")
+		s.config(t, "set", "--path", settings.Project+":adminCidrs[1]", "172.30.0.32/27")
 		s.upFails(t, "The site file snapify.caddy was refused; the one before it is back and still served", "admin.snapify.pk")
 		load.stop()
 		load.expectClean(t, longestWait)

@@ -22,7 +22,7 @@ import (
 
 	"github.com/alorig/fleet/internal/cloudflaretest"
 	"github.com/alorig/fleet/internal/ledger"
-	"github.com/alorig/fleet/stacks"
+	"github.com/alorig/fleet/internal/settings"
 )
 
 // The sandbox's static builds all have one asset of this name (putStaticBuilds).
@@ -345,32 +345,21 @@ func expectTicks(t *testing.T, client *http.Client) {
 	}
 }
 
-// settings are the sandbox's, as committed.
-func (s *suite) settings(t *testing.T, key string, into any) {
+// committed are the settings of the sandbox.
+func (s *suite) committed(t *testing.T) settings.Settings {
 	t.Helper()
-	all, err := stacks.ReadStackFile(s.root, stack)
+	read, err := s.settings()
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, ok := all[stacks.Project+":"+key]
-	if !ok {
-		t.Fatalf("the sandbox has no %s", key)
-	}
-	if plain, ok := into.(*string); ok {
-		*plain = text
-		return
-	}
-	if err := json.Unmarshal([]byte(text), into); err != nil {
-		t.Fatalf("%s: %v", key, err)
-	}
+	return read
 }
 
 // expectRestricted expects that a host lets administrators in and nobody else. This
 // machine is no administrator: Caddy sees it at the gateway of the network.
 func (s *suite) expectRestricted(t *testing.T, client *http.Client, app ledger.App, r ledger.Route) {
 	t.Helper()
-	var ranges []netip.Prefix
-	s.settings(t, "adminCidrs", &ranges)
+	ranges := s.committed(t).AdminCIDRs
 	if len(ranges) == 0 {
 		t.Fatal("there are no administrators")
 	}
@@ -493,10 +482,8 @@ func python(t *testing.T, script string, in, out any, options ...string) {
 // expectRecords holds what the emulated Cloudflare API has against the ledger.
 func (s *suite) expectRecords(t *testing.T) {
 	t.Helper()
-	var address string
-	s.settings(t, "serverAddress", &address)
-	zones := map[string]string{}
-	s.settings(t, "zones", &zones)
+	read := s.committed(t)
+	address, zones := read.Address, read.Zones
 	type record struct {
 		Zone, Name, Type, Content, Comment string
 		Proxied                            bool

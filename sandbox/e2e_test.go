@@ -19,7 +19,7 @@ import (
 	"golang.org/x/mod/modfile"
 
 	"github.com/alorig/fleet/internal/ledger"
-	"github.com/alorig/fleet/stacks"
+	"github.com/alorig/fleet/internal/settings"
 )
 
 // The end-to-end suite: what the program promises, on the real engine with the official
@@ -265,7 +265,7 @@ func (s *suite) upFails(t *testing.T, texts ...string) {
 // setImage gives an app's image another version, by configuration as an operator does.
 func (s *suite) setImage(t *testing.T, name, reference string) {
 	t.Helper()
-	if said, err := s.pulumi(t, "config", "set", "--path", fmt.Sprintf("%s:images[%q]", stacks.Project, name), reference); err != nil {
+	if said, err := s.pulumi(t, "config", "set", "--path", fmt.Sprintf("%s:images[%q]", settings.Project, name), reference); err != nil {
 		t.Fatalf("%v: %s", err, said)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/alorig/fleet/internal/workload"
 	"github.com/alorig/fleet/stacks"
 )
 
@@ -39,14 +40,14 @@ var accepted = []string{
 // of both kinds of platform, by the resource that runs them.
 func declaredScripts(t *testing.T) map[string]string {
 	t.Helper()
-	settings, err := stacks.ReadStackFile(testSandbox(t).root, stack)
+	read, err := testSandbox(t).settings()
 	if err != nil {
 		t.Fatal(err)
 	}
 	scripts, seen := map[string]string{}, []string{}
-	for _, mode := range []string{"managed", "existing"} {
-		settings[stacks.Project+":platform"] = mode
-		recorded, _, err := stacks.Alorig().Check(stack, settings)
+	for _, mode := range []workload.PlatformMode{workload.Managed, workload.Existing} {
+		read.Platform = mode
+		recorded, _, err := stacks.Alorig().Check(stack, read)
 		if err != nil {
 			t.Fatal(err)
 		}

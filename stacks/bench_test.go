@@ -5,13 +5,14 @@ import (
 	"testing"
 
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/settings"
 	"github.com/alorig/fleet/internal/workload"
 	"github.com/alorig/fleet/policy/rules"
 )
 
 // syntheticFleet is a clean fleet of n apps with three containers, a database and two
 // hosts each, on a server that is large enough, and its configuration.
-func syntheticFleet(b *testing.B, n int) (Fleet, PlainConfig) {
+func syntheticFleet(b *testing.B, n int) (Fleet, settings.Config) {
 	b.Helper()
 	f := Fleet{Ledger: ledger.Alorig(), Workloads: workload.Apps{}}
 	f.Ledger.Server.Memory, f.Ledger.Server.UpgradeTrigger, f.Ledger.Server.Connections = 1<<30, 1<<30, 1<<20
@@ -41,22 +42,22 @@ func syntheticFleet(b *testing.B, n int) (Fleet, PlainConfig) {
 		zones[zone] = fmt.Sprintf("%032x", i+1)
 		images[name+"-backend"] = "registry.example.com/alorig/" + name + "-backend@sha256:20be73c9b7350d05f849acb668b7ede4991fa9d8f1173b0821a26fe8d2e0c064"
 	}
-	config := with(with(production(b), "zones", zones), "images", images)
-	return f, with(config, "rollout", f.Ledger.Apps[n-1].Name)
+	config := production(b).With("zones", zones).With("images", images)
+	return f, config.With("rollout", f.Ledger.Apps[n-1].Name)
 }
 
 // BenchmarkCheck is the whole way of `alorig check`: the settings read, the program
 // recorded by a dry run, every rule asked.
 func BenchmarkCheck(b *testing.B) {
-	check := func(f Fleet, config PlainConfig) func(*testing.B) {
+	check := func(f Fleet, config settings.Config) func(*testing.B) {
 		return func(b *testing.B) {
-			declared, found, err := f.Check("prod", config)
+			declared, found, err := checked(b, f, config)
 			if err != nil || len(found) > 0 {
 				b.Fatalf("the fleet is not clean: %v %v", err, found)
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, _, err := f.Check("prod", config); err != nil {
+				if _, _, err := checked(b, f, config); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -75,14 +76,11 @@ func BenchmarkDryRun(b *testing.B) {
 	for _, n := range []int{10, 100, 1000} {
 		f, config := syntheticFleet(b, n)
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			settings, err := parseSettings(config, f, true)
-			if err != nil {
-				b.Fatal(err)
-			}
+			s := settingsOf(b, f, config)
 			b.ReportAllocs()
 			resources := 0
 			for b.Loop() {
-				declared, err := f.dryRun("prod", settings)
+				declared, err := f.dryRun("prod", s)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -98,7 +96,7 @@ func BenchmarkJudge(b *testing.B) {
 	for _, n := range []int{10, 100, 1000} {
 		f, config := syntheticFleet(b, n)
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			declared, _, err := f.Check("prod", config)
+			declared, _, err := checked(b, f, config)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -10,21 +10,18 @@ import (
 	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/dryrun"
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/settings"
 	"github.com/alorig/fleet/policy/rules"
 )
 
-// Check holds the fleet of a stack against every rule in this process: no engine, no
-// network, no credential. Secrets that the configuration lacks are placeholders. It
-// returns what was declared and all findings; an error means there is no verdict.
-func (f Fleet) Check(stack string, config PlainConfig) ([]declared.Resource, []ledger.Finding, error) {
+// Check holds the fleet against every rule in this process: no engine, no network, no
+// credential. It returns what was declared and all findings; an error means there is no
+// verdict.
+func (f Fleet) Check(stack string, s settings.Settings) ([]declared.Resource, []ledger.Finding, error) {
 	// A check is short and its garbage many small objects: collecting less often takes a
 	// third off a large fleet (docs/performance.md).
 	defer debug.SetGCPercent(debug.SetGCPercent(800))
-	settings, err := readPlain(config, f)
-	if err != nil {
-		return nil, nil, err
-	}
-	recorded, err := f.dryRun(stack, settings)
+	recorded, err := f.dryRun(stack, s)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -32,8 +29,8 @@ func (f Fleet) Check(stack string, config PlainConfig) ([]declared.Resource, []l
 }
 
 // dryRun records what an update would register.
-func (f Fleet) dryRun(stack string, settings Settings) ([]declared.Resource, error) {
-	recorded, err := dryrun.Record(Project, stack, func(ctx *pulumi.Context) error { return f.Declare(ctx, settings) })
+func (f Fleet) dryRun(stack string, s settings.Settings) ([]declared.Resource, error) {
+	recorded, err := dryrun.Record(settings.Project, stack, func(ctx *pulumi.Context) error { return f.Declare(ctx, s) })
 	if err != nil {
 		return nil, fmt.Errorf("the program cannot declare the fleet: %w", err)
 	}
@@ -41,11 +38,11 @@ func (f Fleet) dryRun(stack string, settings Settings) ([]declared.Resource, err
 }
 
 // guard refuses what a mandatory rule would refuse, with the same findings.
-func guard(stack string, f Fleet, settings Settings) error {
-	if err := settings.refuseDocumentationValues(); err != nil {
+func guard(stack string, f Fleet, s settings.Settings) error {
+	if err := s.RefuseDocumentationValues(); err != nil {
 		return err
 	}
-	recorded, err := f.dryRun(stack, settings)
+	recorded, err := f.dryRun(stack, s)
 	if err != nil {
 		return err
 	}
@@ -62,11 +59,4 @@ func guard(stack string, f Fleet, settings Settings) error {
 		say = "1 finding refuses"
 	}
 	return fmt.Errorf("%s this update; nothing was changed (docs/policies.md explains each rule):\n%s", say, strings.Join(lines, "\n"))
-}
-
-// CheckSettings reports what is missing or malformed in a plain configuration, as a
-// [*SettingsError]; nil when [Fleet.Check] can judge it.
-func (f Fleet) CheckSettings(config PlainConfig) error {
-	_, err := readPlain(config, f)
-	return err
 }

@@ -1,75 +1,173 @@
 package stacks
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
 	"encoding/json"
+	"encoding/pem"
+	"fmt"
 	"maps"
+	"strings"
+	"sync"
 	"testing"
+
+	"golang.org/x/crypto/ssh"
 
 	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/settings"
+	"github.com/alorig/fleet/internal/workload"
 	"github.com/alorig/fleet/policy/rules"
 )
 
-// production is the committed production stack, with the rollout at its last app. The
-// map is the caller's own.
-func production(t testing.TB) PlainConfig {
+// production is the committed production stack, with the rollout at its last app.
+func production(t testing.TB) settings.Config {
 	t.Helper()
-	config, err := ReadStackFile("..", "prod")
+	config, err := settings.Open("..", "prod")
 	if err != nil {
 		t.Fatal(err)
 	}
 	apps := Alorig().Ledger.AppNames()
-	config[Project+":rollout"] = apps[len(apps)-1]
-	return config
+	return config.With("rollout", apps[len(apps)-1])
 }
 
 // newServer is the production stack on a server that has no shared services yet, so
 // that the program declares those too.
-func newServer(t testing.TB) PlainConfig {
+func newServer(t testing.TB) settings.Config {
 	t.Helper()
-	config := production(t)
-	config[Project+":platform"] = "managed"
-	images := map[string]string{}
-	if err := json.Unmarshal([]byte(config[Project+":images"]), &images); err != nil {
-		t.Fatal(err)
-	}
+	return production(t).With("platform", "managed").With("images", newImages(t))
+}
+
+// newImages are those of the production stack and of the shared services.
+func newImages(t testing.TB) map[string]string {
+	t.Helper()
+	images := maps.Clone(settingsOf(t, Alorig(), production(t)).Images)
 	for _, s := range Alorig().Ledger.Services {
 		if !s.OnDemand {
 			kind := string(s.Kind)
 			images[kind] = "registry.example.com/alorig/" + kind + "@sha256:20be73c9b7350d05f849acb668b7ede4991fa9d8f1173b0821a26fe8d2e0c064"
 		}
 	}
-	return with(config, "images", images)
+	return images
 }
 
-// with returns the configuration with one setting replaced, in the form in which the
-// engine hands structured values to a program.
-func with(config PlainConfig, key string, value any) PlainConfig {
-	changed := maps.Clone(config)
-	text, ok := value.(string)
-	if !ok {
-		encoded, err := json.Marshal(value)
-		if err != nil {
-			panic(err) // a test's own value
-		}
-		text = string(encoded)
-	}
-	changed[Project+":"+key] = text
-	return changed
-}
-
-// settingsOf reads the configuration as the program does; secrets are placeholders.
-func settingsOf(t testing.TB, f Fleet, config PlainConfig) Settings {
+// settingsOf reads a configuration that has to be right.
+func settingsOf(t testing.TB, f Fleet, config settings.Config) settings.Settings {
 	t.Helper()
-	s, err := parseSettings(config, f, true)
+	s, err := f.Settings(config, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
+// stored is a configuration as a program is given it: keys without their namespace, the
+// secret ones decrypted.
+type stored struct {
+	values map[string]string
+	secret map[string]bool
+}
+
+func (s stored) config() settings.Config {
+	return settings.Given(
+		func(full string) (string, bool) {
+			v, set := s.values[strings.TrimPrefix(full, settings.Project+":")]
+			return v, set
+		},
+		func(full string) bool { return s.secret[strings.TrimPrefix(full, settings.Project+":")] },
+	)
+}
+
+func (s stored) with(key, value string) stored {
+	s.values = maps.Clone(s.values)
+	s.values[key] = value
+	return s
+}
+
+func (s stored) withSecret(key, value string) stored {
+	s.secret = maps.Clone(s.secret)
+	s.secret[key] = true
+	return s.with(key, value)
+}
+
+func (s stored) without(keys ...string) stored {
+	s.values = maps.Clone(s.values)
+	for _, key := range keys {
+		delete(s.values, key)
+	}
+	return s
+}
+
+// secretKeys are the keys whose whole value is a secret.
+var secretKeys = []string{"sshPrivateKey", "cloudflareApiToken", "registryPassword", "postgresPassword", "redisPassword"}
+
+// keys holds a key pair for each thing that must parse as one. They open nothing.
+var keys = sync.OnceValue(func() (k struct{ host, private string }) {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	host, err := ssh.NewPublicKey(public)
+	if err != nil {
+		panic(err)
+	}
+	open, err := ssh.MarshalPrivateKey(private, "")
+	if err != nil {
+		panic(err)
+	}
+	k.host, k.private = strings.TrimSpace(string(ssh.MarshalAuthorizedKey(host))), string(pem.EncodeToMemory(open))
+	return k
+})
+
+func asJSON(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // a test's own value
+	}
+	return string(text)
+}
+
+// inUse is a configuration of a real server: nothing is missing, nothing is a
+// documentation value, and every secret is there.
+func inUse() stored {
+	l := ledger.Alorig()
+	s := stored{secret: map[string]bool{}, values: map[string]string{
+		"rollout": "asms", "platform": "existing", "serverAddress": "8.8.4.4",
+		"ssh":        asJSON(map[string]any{"user": "alorig", "hostKey": keys().host}),
+		"adminCidrs": `["8.8.8.0/24","2001:4860::/32"]`,
+	}}
+	zones, images := map[string]string{}, map[string]string{}
+	for i, zone := range l.Zones() {
+		zones[zone] = fmt.Sprintf("9f8e7d6c5b4a3928%016x", 0xa1b2c3d4e5f60718+uint64(i))
+	}
+	for _, image := range l.Images() {
+		images[image] = "ghcr.io/alorig/" + image + "@sha256:" + strings.Repeat("ab", 32)
+	}
+	s.values["zones"], s.values["images"] = asJSON(zones), asJSON(images)
+	for key, value := range map[string]string{
+		"sshPrivateKey": keys().private, "cloudflareApiToken": "c4n4ry-cloudflare",
+		"postgresPassword": "c4n4ry-postgres", "redisPassword": "c4n4ry-redis", "secrets": asJSON(secretsWith("c4n4ry")),
+	} {
+		s = s.withSecret(key, value)
+	}
+	return s
+}
+
+// secretsWith gives every secret of every app a value of its own that holds the canary.
+func secretsWith(canary string) map[string]map[string]string {
+	secrets := map[string]map[string]string{}
+	f := Alorig()
+	for _, app := range f.Ledger.Apps {
+		secrets[app.Name] = map[string]string{}
+		for _, name := range workload.RequiredSecrets(app, f.Workloads[app.Name]) {
+			secrets[app.Name][name] = canary + "-" + app.Name + "-" + name
+		}
+	}
+	return secrets
+}
+
 // record returns what an update of the stack would register.
-func record(t testing.TB, f Fleet, config PlainConfig) []declared.Resource {
+func record(t testing.TB, f Fleet, config settings.Config) []declared.Resource {
 	t.Helper()
 	recorded, err := f.dryRun("prod", settingsOf(t, f, config))
 	if err != nil {
@@ -85,7 +183,7 @@ func judge(rs []declared.Resource) []ledger.Finding {
 
 func TestTheProductionStackIsClean(t *testing.T) {
 	t.Parallel()
-	for name, config := range map[string]PlainConfig{"existing": production(t), "managed": newServer(t)} {
+	for name, config := range map[string]settings.Config{"existing": production(t), "managed": newServer(t)} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			rs := record(t, Alorig(), config)
@@ -97,4 +195,14 @@ func TestTheProductionStackIsClean(t *testing.T) {
 			}
 		})
 	}
+}
+
+// checked is what `alorig check` does with a configuration.
+func checked(t testing.TB, f Fleet, config settings.Config) ([]declared.Resource, []ledger.Finding, error) {
+	t.Helper()
+	s, err := f.Settings(config, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	return f.Check("prod", s)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/dryrun"
 	"github.com/alorig/fleet/internal/ledger"
-	"github.com/alorig/fleet/internal/workload"
+	"github.com/alorig/fleet/internal/settings"
 	"github.com/alorig/fleet/policy/rules"
 )
 
@@ -143,7 +143,7 @@ func TestWrongBookingsAreRefusedWhole(t *testing.T) {
 			t.Parallel()
 			f := Alorig()
 			c.change(&f.Ledger)
-			declared, found, err := f.Check("prod", config)
+			declared, found, err := checked(t, f, config)
 			if err != nil {
 				// The program's own error ends the update too; what it must not be is a
 				// setting that the case forgot.
@@ -161,7 +161,7 @@ func TestWrongBookingsAreRefusedWhole(t *testing.T) {
 // declareHost records the root component over a ledger, as the program registers it.
 func declareHost(t *testing.T, l ledger.Ledger) declared.Resource {
 	t.Helper()
-	recorded, err := dryrun.Record(Project, "prod", func(ctx *pulumi.Context) error {
+	recorded, err := dryrun.Record(settings.Project, "prod", func(ctx *pulumi.Context) error {
 		_, err := components.NewServer(ctx, "server", &components.ServerArgs{Ledger: l, Rollout: "asms", Address: "203.0.113.10"})
 		return err
 	})
@@ -761,13 +761,16 @@ func TestNoFindingShowsASecret(t *testing.T) {
 	const canary = "c4n4ry-5e9d"
 	for _, table := range []struct {
 		name      string
-		config    PlainConfig
+		config    settings.Config
 		mutations []mutation
 	}{
 		{"existing", production(t), slices.Concat(declarations, unknowns, advisory)},
 		{"managed", newServer(t), services},
 	} {
-		clean := record(t, Alorig(), planted(table.config, canary))
+		clean, err := Alorig().dryRun("prod", planted(settingsOf(t, Alorig(), table.config), canary))
+		if err != nil {
+			t.Fatal(err)
+		}
 		if n := holding(clean, canary); n < 40 {
 			t.Fatalf("%s: only %d resources hold the canary", table.name, n)
 		}
@@ -784,21 +787,18 @@ func TestNoFindingShowsASecret(t *testing.T) {
 	}
 }
 
-// planted gives every secret of the configuration a value with the canary in it.
-func planted(config PlainConfig, canary string) PlainConfig {
-	secrets := map[string]map[string]string{}
-	f := Alorig()
-	for _, app := range f.Ledger.Apps {
-		secrets[app.Name] = map[string]string{}
-		for _, key := range workload.RequiredSecrets(app, f.Workloads[app.Name]) {
-			secrets[app.Name][key] = canary + "-" + app.Name + "-" + key
+// planted gives every secret of the settings a value with the canary in it.
+func planted(s settings.Settings, canary string) settings.Settings {
+	s.Secrets = map[string]map[string]settings.Secret{}
+	for app, secrets := range secretsWith(canary) {
+		s.Secrets[app] = map[string]settings.Secret{}
+		for name, value := range secrets {
+			s.Secrets[app][name] = settings.NewSecret(value)
 		}
 	}
-	config = with(config, "secrets", secrets)
-	for _, key := range []string{"redisPassword", "postgresPassword", "cloudflareApiToken", "sshPrivateKey"} {
-		config = with(config, key, canary+"-"+key)
-	}
-	return config
+	s.RedisPassword, s.CloudflareToken = settings.NewSecret(canary+"-redis"), settings.NewSecret(canary+"-cloudflare")
+	s.Postgres.Password, s.SSH.PrivateKey = settings.NewSecret(canary+"-postgres"), settings.NewSecret(canary+"-ssh")
+	return s
 }
 
 // holding counts the resources whose inputs hold the text.

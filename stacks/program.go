@@ -1,5 +1,5 @@
-// Package stacks declares the server: one file per app says what runs in it,
-// settings.go reads the configuration, and this file wires them to the ledger.
+// Package stacks declares the server: one file per app says what runs in it, and this file
+// wires it to the ledger and the settings.
 package stacks
 
 import (
@@ -16,11 +16,9 @@ import (
 
 	"github.com/alorig/fleet/components"
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/settings"
 	"github.com/alorig/fleet/internal/workload"
 )
-
-// Project is the Pulumi project's name, and the namespace of its configuration.
-const Project = "alorig"
 
 // defined collects what the files of this package define.
 var defined = workload.Apps{}
@@ -46,34 +44,37 @@ func Alorig() Fleet { return Fleet{ledger.Alorig(), Defined()} }
 func Program(ctx *pulumi.Context) error { return Alorig().program(ctx) }
 
 func (f Fleet) program(ctx *pulumi.Context) error {
-	settings, err := readSettings(ctx, f, false)
+	s, err := f.Settings(settings.FromContext(ctx), "")
 	if err != nil {
 		return err
 	}
 	if !ctx.DryRun() {
-		if err := guard(ctx.Stack(), f, settings); err != nil {
+		if err := guard(ctx.Stack(), f, s); err != nil {
 			return err
 		}
 	}
-	return f.Declare(ctx, settings)
+	return f.Declare(ctx, s)
 }
 
-// OfflinePreview is the program of `alorig preview`: secrets that are not set are
-// placeholders. It refuses to be anything but a preview.
-func OfflinePreview(ctx *pulumi.Context) error {
-	if !ctx.DryRun() {
-		return errors.New("the offline program holds placeholder secrets and only previews; update with `pulumi up`")
+// Settings judges a configuration. With reach, the name of an app, the rollout is taken to
+// have come to it. What is missing or malformed is a [*settings.SettingsError].
+func (f Fleet) Settings(config settings.Config, reach string) (settings.Settings, error) {
+	return settings.Parse(config, settings.Needs{Ledger: f.Ledger, Workloads: f.Workloads, Reach: reach})
+}
+
+// OfflinePreview is the program of `alorig preview`: secrets may be placeholders. It
+// refuses to be anything but a preview.
+func (f Fleet) OfflinePreview(s settings.Settings) pulumi.RunFunc {
+	return func(ctx *pulumi.Context) error {
+		if !ctx.DryRun() {
+			return errors.New("the offline program holds placeholder secrets and only previews; update with `pulumi up`")
+		}
+		return f.Declare(ctx, s)
 	}
-	f := Alorig()
-	settings, err := readSettings(ctx, f, true)
-	if err != nil {
-		return err
-	}
-	return f.Declare(ctx, settings)
 }
 
 // Declare registers everything that belongs on the server.
-func (f Fleet) Declare(ctx *pulumi.Context, s Settings) error {
+func (f Fleet) Declare(ctx *pulumi.Context, s settings.Settings) error {
 	stage, ok := f.Ledger.Through(s.Rollout)
 	if !ok {
 		return fmt.Errorf("rollout %q is no app of the ledger", s.Rollout)
@@ -82,26 +83,26 @@ func (f Fleet) Declare(ctx *pulumi.Context, s Settings) error {
 	if err != nil {
 		return err
 	}
-	server, err := components.NewServer(ctx, "server", &components.ServerArgs{
+	host, err := components.NewServer(ctx, "server", &components.ServerArgs{
 		Ledger: f.Ledger, Rollout: s.Rollout, Address: s.Address, Zones: s.Zones,
 	}, pulumi.ProviderMap(providers))
 	if err != nil {
 		return err
 	}
-	within := pulumi.Parent(server)
+	within := pulumi.Parent(host)
 
-	shell := s.shell()
+	shell := shellOf(s)
 	platform, err := components.NewPlatform(ctx, "platform", &components.PlatformArgs{
 		Mode: s.Platform, Ledger: f.Ledger, Shell: shell, CaddyDirectory: s.CaddyDirectory,
-		RedisPassword: s.RedisPassword.output(), PostgresPassword: s.Postgres.Password.output(),
+		RedisPassword: s.RedisPassword.Output(), PostgresPassword: s.Postgres.Password.Output(),
 		PostgresUser: s.Postgres.User, Subnet: s.Subnet, Images: s.Images, TLS: s.TLS,
-		CloudflareToken: s.CloudflareToken.output(), ACMEEmail: s.ACMEEmail,
+		CloudflareToken: s.CloudflareToken.Output(), ACMEEmail: s.ACMEEmail,
 	}, within)
 	if err != nil {
 		return err
 	}
 
-	var gate *components.Gate // of the app before
+	var previous *components.Gate
 	for _, entry := range stage.Apps {
 		specs, ok := f.Workloads[entry.Name]
 		if !ok {
@@ -109,16 +110,16 @@ func (f Fleet) Declare(ctx *pulumi.Context, s Settings) error {
 		}
 		secrets := map[string]pulumi.StringOutput{}
 		for key, value := range s.Secrets[entry.Name] {
-			secrets[key] = value.output()
+			secrets[key] = value.Output()
 		}
 		app, err := components.NewApp(ctx, entry.Name, &components.AppArgs{
 			App: entry, Workloads: specs, Images: s.Images, Secrets: secrets, Platform: platform,
-			Address: s.Address, Zones: s.Zones, TLS: s.TLS, AdminCIDRs: s.AdminCIDRs, WaitFor: gate,
+			Address: s.Address, Zones: s.Zones, TLS: s.TLS, AdminCIDRs: s.AdminCIDRs, Previous: previous,
 		}, within)
 		if err != nil {
 			return err
 		}
-		gate = app.Gate
+		previous = app.Gate
 	}
 	ctx.Export("rollout", pulumi.String(s.Rollout))
 	ctx.Export("hosts", pulumi.ToStringArray(hostNames(stage)))
@@ -138,14 +139,14 @@ func hostNames(l ledger.Ledger) []string {
 
 // providers are explicit, so that no default from the environment of whoever runs the
 // program decides which server or account is changed.
-func providers(ctx *pulumi.Context, s Settings) (map[string]pulumi.ProviderResource, error) {
-	dockerArgs := &docker.ProviderArgs{Host: pulumi.String(s.dockerHost())}
+func providers(ctx *pulumi.Context, s settings.Settings) (map[string]pulumi.ProviderResource, error) {
+	dockerArgs := &docker.ProviderArgs{Host: pulumi.String(s.DockerHost())}
 	if s.SSH != nil {
 		dockerArgs.SshOpts = pulumi.ToStringArray([]string{"-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes"})
 	}
 	if s.Registry != nil {
 		dockerArgs.RegistryAuth = docker.ProviderRegistryAuthArray{docker.ProviderRegistryAuthArgs{
-			Address: pulumi.String(s.Registry.Address), Username: pulumi.String(s.Registry.Username), Password: s.Registry.Password.output(),
+			Address: pulumi.String(s.Registry.Address), Username: pulumi.String(s.Registry.Username), Password: s.Registry.Password.Output(),
 		}}
 	}
 	d, err := docker.NewProvider(ctx, "docker", dockerArgs)
@@ -154,7 +155,7 @@ func providers(ctx *pulumi.Context, s Settings) (map[string]pulumi.ProviderResou
 	}
 	p, err := postgresql.NewProvider(ctx, "postgresql", &postgresql.ProviderArgs{
 		Host: pulumi.String(s.Postgres.Host), Port: pulumi.Int(s.Postgres.Port),
-		Username: pulumi.String(s.Postgres.User), Password: s.Postgres.Password.output(),
+		Username: pulumi.String(s.Postgres.User), Password: s.Postgres.Password.Output(),
 		// The connection ends on the server itself, or travels inside SSH. The provider's pool
 		// keeps its own size: with two connections, six roles at once waited for each other
 		// for ever.
@@ -163,7 +164,7 @@ func providers(ctx *pulumi.Context, s Settings) (map[string]pulumi.ProviderResou
 	if err != nil {
 		return nil, fmt.Errorf("configuring PostgreSQL: %w", err)
 	}
-	cloudflareArgs := &cloudflare.ProviderArgs{ApiToken: s.CloudflareToken.output()}
+	cloudflareArgs := &cloudflare.ProviderArgs{ApiToken: s.CloudflareToken.Output()}
 	if s.CloudflareHost != "" {
 		cloudflareArgs.ApiHostname = pulumi.String(s.CloudflareHost)
 	}
@@ -174,19 +175,13 @@ func providers(ctx *pulumi.Context, s Settings) (map[string]pulumi.ProviderResou
 	return map[string]pulumi.ProviderResource{"docker": d, "postgresql": p, "cloudflare": c}, nil
 }
 
-func (s Settings) dockerHost() string {
-	if s.SSH == nil {
-		return s.DockerSocket
-	}
-	return fmt.Sprintf("ssh://%s@%s:%d", s.SSH.User, s.Address, s.SSH.Port)
-}
-
-func (s Settings) shell() components.Shell {
+// shellOf is how commands reach the server.
+func shellOf(s settings.Settings) components.Shell {
 	if s.SSH == nil {
 		return components.Shell{DockerHost: s.DockerSocket}
 	}
 	return components.Shell{Connection: &remote.ConnectionArgs{
 		Host: pulumi.String(s.Address), Port: pulumi.Float64(s.SSH.Port), User: pulumi.String(s.SSH.User),
-		HostKey: pulumi.String(s.SSH.HostKey), PrivateKey: s.SSH.PrivateKey.output(),
+		HostKey: pulumi.String(s.SSH.HostKey), PrivateKey: s.SSH.PrivateKey.Output(),
 	}}
 }

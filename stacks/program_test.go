@@ -19,6 +19,7 @@ import (
 
 	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/settings"
 	"github.com/alorig/fleet/internal/shell"
 	"github.com/alorig/fleet/internal/workload"
 )
@@ -99,9 +100,9 @@ func TestInventory(t *testing.T) {
 			ledger.TypeApp: 1, ledger.TypeRedisUser: 1, ledger.TypeDomain: 1, ledger.TypeRoute: 1, ledger.TypeGate: 1,
 			ledger.TypeWorkload: len(a.roles), declared.TypeContainer: len(a.roles), declared.TypeRemoteImage: a.images,
 			ledger.TypeDatabase: len(a.databases), declared.TypeDatabase: len(a.databases), declared.TypeRole: len(a.databases), declared.TypeGrant: len(a.databases),
-			ledger.TypeMigration: 1,
+			ledger.TypeMigration: 1, ledger.TypeHandover: len(a.serving()),
 			// The Redis user, the site file, the gate and the migration; two steps of each
-			// handover, and a try of each next version but the first.
+			// handover, and a trial of each but the first.
 			declared.TypeRecord: len(a.hosts), declared.TypeRemoteCommand: 4 + 2*len(a.serving()) + len(a.serving()) - 1,
 		}
 		if a.extensions > 0 {
@@ -191,7 +192,7 @@ func plainOf(v property.Value) any {
 
 func TestEveryResourceHasItsParent(t *testing.T) {
 	t.Parallel()
-	for name, config := range map[string]PlainConfig{"existing": production(t), "managed": newServer(t)} {
+	for name, config := range map[string]settings.Config{"existing": production(t), "managed": newServer(t)} {
 		rs := record(t, Alorig(), config)
 		registered := map[string]bool{}
 		for _, r := range rs {
@@ -230,7 +231,7 @@ func TestRecordingsAreEqual(t *testing.T) {
 
 func TestRolloutDecidesWhatIsDeclared(t *testing.T) {
 	t.Parallel()
-	if got := countTypes(record(t, Alorig(), with(production(t), "rollout", "none"))); !maps.Equal(got, onTheServer) {
+	if got := countTypes(record(t, Alorig(), production(t).With("rollout", "none"))); !maps.Equal(got, onTheServer) {
 		t.Errorf("no app yet: %v, want %v", got, onTheServer)
 	}
 	for i, last := range seedApps {
@@ -240,7 +241,7 @@ func TestRolloutDecidesWhatIsDeclared(t *testing.T) {
 			for _, a := range seedApps[:i+1] {
 				want = append(want, a.name)
 			}
-			rs := record(t, Alorig(), with(production(t), "rollout", last.name))
+			rs := record(t, Alorig(), production(t).With("rollout", last.name))
 			grouped := byApp(rs)
 			delete(grouped, "")
 			slices.Sort(want)
@@ -394,11 +395,8 @@ func words(v any) string {
 func TestEnvironmentContract(t *testing.T) {
 	t.Parallel()
 	l := ledger.Alorig()
-	settings, err := parseSettings(inUse(), Alorig(), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rs, err := Alorig().dryRun("prod", settings)
+	read := settingsOf(t, Alorig(), inUse().config())
+	rs, err := Alorig().dryRun("prod", read)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -508,11 +506,8 @@ func TestPasswordsSurviveTheirURL(t *testing.T) {
 		t.Fatal(err)
 	}
 	secrets["psydge"]["DATABASE_PASSWORD"], secrets["psydge"]["REDIS_PASSWORD"] = awkward, awkward
-	settings, err := parseSettings(inUse().with("secrets", asJSON(secrets)), Alorig(), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rs, err := Alorig().dryRun("prod", settings)
+	read := settingsOf(t, Alorig(), inUse().with("secrets", asJSON(secrets)).config())
+	rs, err := Alorig().dryRun("prod", read)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -535,12 +530,8 @@ func TestPasswordsSurviveTheirURL(t *testing.T) {
 
 func TestRecords(t *testing.T) {
 	t.Parallel()
-	config := production(t)
-	zones := map[string]string{}
-	if err := json.Unmarshal([]byte(config["alorig:zones"]), &zones); err != nil {
-		t.Fatal(err)
-	}
-	records := named(record(t, Alorig(), config), declared.TypeRecord)
+	zones := settingsOf(t, Alorig(), production(t)).Zones
+	records := named(record(t, Alorig(), production(t)), declared.TypeRecord)
 	// The free certificate covers one level; what lies deeper is served by Caddy's own.
 	dnsOnly := []string{"*.sites.alorig.com", "api.schools.alorig.com"}
 	for _, a := range seedApps {
@@ -589,13 +580,13 @@ func (e *engine) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) { 
 // update runs a program as an update, or as a preview, of the configuration.
 func update(program pulumi.RunFunc, c stored, preview bool) (*engine, error) {
 	e := &engine{waits: map[string][]string{}, replaceOn: map[string][]string{}}
-	err := pulumi.RunErr(program, pulumi.WithMocks(Project, "prod", e), func(info *pulumi.RunInfo) {
+	err := pulumi.RunErr(program, pulumi.WithMocks(settings.Project, "prod", e), func(info *pulumi.RunInfo) {
 		info.DryRun = preview
 		info.Config, info.ConfigSecretKeys = map[string]string{}, nil
 		for key, value := range c.values {
-			info.Config[Project+":"+key] = value
+			info.Config[settings.Project+":"+key] = value
 			if c.secret[key] {
-				info.ConfigSecretKeys = append(info.ConfigSecretKeys, Project+":"+key)
+				info.ConfigSecretKeys = append(info.ConfigSecretKeys, settings.Project+":"+key)
 			}
 		}
 	})
@@ -742,7 +733,7 @@ func TestTheOrderOfAnUpdate(t *testing.T) {
 			try := step(role, "try")
 			if i == 0 {
 				if _, found := e.waits[try]; found {
-					t.Errorf("%s is tried twice: its take tries it too", role)
+					t.Errorf("%s is tried for nothing: its take is its trial", role)
 				}
 				continue
 			}
@@ -764,7 +755,7 @@ func TestTheOrderOfAnUpdate(t *testing.T) {
 		}
 	}
 	if len(spells) != 6+8+2 {
-		t.Errorf("%d migrations, handovers and tries, want 16", len(spells))
+		t.Errorf("%d migrations, handovers and trials, want 16", len(spells))
 	}
 	for i, one := range spells {
 		for _, other := range spells[i+1:] {
@@ -778,11 +769,8 @@ func TestTheOrderOfAnUpdate(t *testing.T) {
 // What stands beside a container gets the same variables, on standard input.
 func TestTransientContainersGetTheirVariablesInSecret(t *testing.T) {
 	t.Parallel()
-	settings, err := parseSettings(inUse(), Alorig(), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rs, err := Alorig().dryRun("prod", settings)
+	read := settingsOf(t, Alorig(), inUse().config())
+	rs, err := Alorig().dryRun("prod", read)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -893,11 +881,9 @@ func TestProgramRegistersWhatTheDryRunRecorded(t *testing.T) {
 // documented is the committed Pulumi.prod.yaml as a whole, with all its secrets set.
 func documented(t *testing.T) stored {
 	t.Helper()
-	c := inUse()
-	for key, value := range production(t) {
-		c = c.with(strings.TrimPrefix(key, Project+":"), value)
-	}
-	return c
+	s := settingsOf(t, Alorig(), production(t))
+	return inUse().with("serverAddress", s.Address).with("ssh", asJSON(map[string]string{"user": s.SSH.User, "hostKey": s.SSH.HostKey})).
+		with("zones", asJSON(s.Zones)).with("images", asJSON(s.Images)).with("adminCidrs", asJSON(s.AdminCIDRs))
 }
 
 func TestDocumentationValuesReachNoServer(t *testing.T) {
@@ -1007,11 +993,12 @@ func TestTheGuardRefusesBeforeAnythingIsRegistered(t *testing.T) {
 func TestOfflinePreviewOnlyPreviews(t *testing.T) {
 	t.Parallel()
 	noSecrets := documented(t).without(append([]string{"secrets"}, secretKeys...)...)
-	e, err := update(OfflinePreview, inUse(), false)
+	offline := Alorig().OfflinePreview(settingsOf(t, Alorig(), production(t)))
+	e, err := update(offline, inUse(), false)
 	if err == nil || !strings.Contains(err.Error(), "pulumi up") || len(e.waits) != 0 {
 		t.Errorf("an update with placeholders: %d resources, %v", len(e.waits), err)
 	}
-	e, err = update(OfflinePreview, noSecrets, true)
+	e, err = update(offline, noSecrets, true)
 	if err != nil || len(e.waits) == 0 {
 		t.Errorf("a preview without secrets: %d resources, %v", len(e.waits), err)
 	}
@@ -1023,14 +1010,14 @@ func TestOfflinePreviewOnlyPreviews(t *testing.T) {
 func TestDeclareNamesTheFileThatIsMissing(t *testing.T) {
 	t.Parallel()
 	f := Alorig()
-	settings := settingsOf(t, f, production(t))
+	read := settingsOf(t, f, production(t))
 	f.Workloads = maps.Clone(f.Workloads)
 	delete(f.Workloads, "observer")
-	if _, err := f.dryRun("prod", settings); err == nil || !strings.Contains(err.Error(), "stacks/observer.go") {
+	if _, err := f.dryRun("prod", read); err == nil || !strings.Contains(err.Error(), "stacks/observer.go") {
 		t.Errorf("an app without workloads: %v", err)
 	}
-	settings.Rollout = "shop"
-	if _, err := Alorig().dryRun("prod", settings); err == nil || !strings.Contains(err.Error(), `"shop" is no app of the ledger`) {
+	read.Rollout = "shop"
+	if _, err := Alorig().dryRun("prod", read); err == nil || !strings.Contains(err.Error(), `"shop" is no app of the ledger`) {
 		t.Errorf("a rollout to no app: %v", err)
 	}
 }
@@ -1043,19 +1030,14 @@ func TestSecretsStaySecret(t *testing.T) {
 	canaries := []string{"c4n4ry", keyLine, hex.EncodeToString([]byte("c4n4ry"))}
 	for name, c := range map[string]stored{
 		"existing": inUse(),
-		"managed": inUse().with("platform", "managed").with("images", with(newServer(t), "x", "")[Project+":images"]).
-			with("registry", `{"address":"ghcr.io","username":"alorig"}`).with("registryPassword", "c4n4ry-registry"),
+		"managed": inUse().with("platform", "managed").with("images", asJSON(newImages(t))).
+			with("registry", `{"address":"ghcr.io","username":"alorig"}`),
 		"local": inUse().with("engine", "local"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c.secret = maps.Clone(c.secret)
-			c.secret["registryPassword"] = true
-			settings, err := parseSettings(c, Alorig(), false)
-			if err != nil {
-				t.Fatal(err)
-			}
-			rs, err := Alorig().dryRun("prod", settings)
+			read := settingsOf(t, Alorig(), c.withSecret("registryPassword", "c4n4ry-registry").config())
+			rs, err := Alorig().dryRun("prod", read)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -1072,8 +1054,8 @@ func TestSecretsStaySecret(t *testing.T) {
 
 			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%T", "%5.2f"} {
 				for _, printed := range []string{
-					fmt.Sprintf(verb, settings), fmt.Sprintf(verb, settings.SSH), fmt.Sprintf(verb, settings.Registry),
-					fmt.Sprintf(verb, settings.Postgres), fmt.Sprintf(verb, settings.Secrets), fmt.Sprintf(verb, &settings.RedisPassword),
+					fmt.Sprintf(verb, read), fmt.Sprintf(verb, read.SSH), fmt.Sprintf(verb, read.Registry),
+					fmt.Sprintf(verb, read.Postgres), fmt.Sprintf(verb, read.Secrets), fmt.Sprintf(verb, &read.RedisPassword),
 				} {
 					for _, canary := range canaries {
 						if strings.Contains(printed, canary) {
@@ -1082,14 +1064,14 @@ func TestSecretsStaySecret(t *testing.T) {
 					}
 				}
 			}
-			encoded, err := json.Marshal(settings)
+			encoded, err := json.Marshal(read)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if text := string(encoded); strings.Contains(text, "c4n4ry") || !strings.Contains(text, stars) {
-				t.Error("JSON shows a secret, or no stars")
+			if text := string(encoded); strings.Contains(text, "c4n4ry") || !strings.Contains(text, settings.Stars) {
+				t.Error("JSON shows a secret, or no settings.Stars")
 			}
-			if settings.RedisPassword.String() != stars {
+			if read.RedisPassword.String() != settings.Stars {
 				t.Error("String shows a secret")
 			}
 		})

@@ -1,11 +1,12 @@
 package stacks
 
 import (
-	"encoding/json"
+	"maps"
 	"testing"
 
 	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/settings"
 	"github.com/alorig/fleet/internal/workload"
 )
 
@@ -38,15 +39,11 @@ func seventhWorkloads() []workload.Spec {
 }
 
 // … and data in Pulumi.prod.yaml: its image, and how far the rollout has come.
-func seventhSettings(t *testing.T) PlainConfig {
+func seventhSettings(t *testing.T) settings.Config {
 	t.Helper()
-	config := production(t)
-	images := map[string]string{}
-	if err := json.Unmarshal([]byte(config[Project+":images"]), &images); err != nil {
-		t.Fatal(err)
-	}
+	images := maps.Clone(settingsOf(t, Alorig(), production(t)).Images)
 	images["seventh-backend"] = "registry.example.com/alorig/seventh-backend@sha256:20be73c9b7350d05f849acb668b7ede4991fa9d8f1173b0821a26fe8d2e0c064"
-	return with(with(config, "images", images), "rollout", "seventh")
+	return production(t).With("images", images).With("rollout", "seventh")
 }
 
 // withSeventh is the fleet with the app added. No component, no rule and none of the
@@ -60,7 +57,7 @@ func withSeventh(entry ledger.App) Fleet {
 
 func TestSeventhApp(t *testing.T) {
 	t.Parallel()
-	recorded, found, err := withSeventh(seventhEntry()).Check("prod", seventhSettings(t))
+	recorded, found, err := checked(t, withSeventh(seventhEntry()), seventhSettings(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +74,7 @@ func TestSeventhApp(t *testing.T) {
 		declared.TypeDatabase + " seventh-database-seventh-db", declared.TypeRole + " seventh-role-seventh",
 		declared.TypeRecord + " seventh-dns-seventh.alorig.com",
 		ledger.TypeMigration + " seventh-migration", declared.TypeRemoteCommand + " seventh-migrate",
-		declared.TypeRemoteCommand + " seventh-backend-take", declared.TypeRemoteCommand + " seventh-backend-end",
+		ledger.TypeHandover + " seventh-backend-handover", declared.TypeRemoteCommand + " seventh-backend-take", declared.TypeRemoteCommand + " seventh-backend-end",
 		declared.TypeRemoteCommand + " seventh-redis-user", declared.TypeRemoteCommand + " seventh-site", declared.TypeRemoteCommand + " seventh-healthy",
 	} {
 		if !has[want] {
@@ -123,7 +120,7 @@ func TestSeventhAppBeyondABudget(t *testing.T) {
 			t.Parallel()
 			entry := seventhEntry()
 			c.change(&entry)
-			_, found, err := withSeventh(entry).Check("prod", seventhSettings(t))
+			_, found, err := checked(t, withSeventh(entry), seventhSettings(t))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -21,17 +21,17 @@ on an empty server.`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f := stacks.Alorig()
-			config, err := t.load(f)
+			s, err := t.load(cmd, f)
 			if err != nil {
 				return err
 			}
-			recorded, findings, err := f.Check(t.stack, config)
+			recorded, findings, err := f.Check(t.file, s)
 			if err != nil {
 				return err
 			}
 			stage, _ := f.Ledger.Through(t.rollout)
 			v := verdict{
-				Stack: t.stack, Rollout: t.rollout, Resources: len(recorded), Memory: stage.Totals(),
+				Stack: t.stack, Rollout: t.rollout, NotJudged: s.NotJudged, Resources: len(recorded), Memory: stage.Totals(),
 				Refused: len(rules.Refusals(findings)) > 0, Findings: described(findings),
 			}
 			return v.report(cmd.OutOrStdout(), f.Ledger, t.json)

@@ -80,7 +80,7 @@ fault and there is no verdict.`,
 	out := &printer{w: stdout}
 	root.SetOut(out)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil && out.err != nil {
 		err = fmt.Errorf("printing the answer: %w", out.err)
 	}
@@ -90,6 +90,13 @@ fault and there is no verdict.`,
 	case errors.Is(err, errRefused):
 		return exitRefused
 	default:
+		if asksJSON(cmd, args) && out.err == nil {
+			writeFailure(out, err)
+			if out.err == nil {
+				return exitFault
+			}
+			err = fmt.Errorf("%w; and printing it: %w", err, out.err)
+		}
 		fmt.Fprintf(stderr, "%s %v\n", color.RedString("alorig:"), err)
 		return exitFault
 	}

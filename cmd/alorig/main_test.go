@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/settings"
 	"github.com/alorig/fleet/stacks"
 )
 
@@ -74,7 +75,7 @@ func TestExitCodes(t *testing.T) {
 		{"help of preview", []string{"preview", "--help"}, exitClean, "--build-cli", ""},
 		{"help of ledger", []string{"help", "ledger"}, exitClean, "--format", ""},
 		{"clean fleet", []string{"check"}, exitClean, "No rule refuses this fleet.", ""},
-		{"clean fleet after one app", []string{"check", "--rollout", "psydge"}, exitClean, "Server after Psydge: ", ""},
+		{"clean fleet after one app", []string{"check", "--rollout", "psydge"}, exitClean, "Server after Psydge, stack prod: ", ""},
 		{"ledger", []string{"ledger"}, exitClean, "RAM LADDER", ""},
 
 		{"an image of another app", []string{"check", "--dir", project(t, "alorig/psydge-backend@", "alorig/snapify-backend@")}, exitRefused, "refused container-name\n  psydge_backend: runs the image snapify-backend; the ledger gives it psydge-backend.", ""},
@@ -87,13 +88,13 @@ func TestExitCodes(t *testing.T) {
 		{"unknown format", []string{"ledger", "--format", "pdf"}, exitFault, "", `--format "pdf"; accepted: table, markdown, json, svg`},
 		{"rollout of no app", []string{"check", "--rollout", "shop"}, exitFault, "", `--rollout "shop" is no app of the ledger; accepted: psydge, snapify,`},
 		{"rollout of no app, in a preview", []string{"preview", "--rollout", "shop"}, exitFault, "", "accepted: psydge, snapify,"},
-		{"unknown stack", []string{"check", "--stack", "staging"}, exitFault, "", "there is no ../../Pulumi.staging.yaml; "},
+		{"unknown stack", []string{"check", "--stack", "staging"}, exitFault, "", "Pulumi.staging.yaml; run this in the project's directory, or name a stack"},
 		{"path for a stack", []string{"check", "--stack", "../prod"}, exitFault, "", `--stack "../prod" names no stack`},
 		{"no stack", []string{"check", "--stack", ""}, exitFault, "", "names no stack"},
-		{"no project", []string{"check", "--dir", empty}, exitFault, "", "Pulumi.prod.yaml; run this in the project's directory"},
+		{"no project", []string{"check", "--dir", empty}, exitFault, "", "Pulumi.yaml; run this in the project's directory, or name it with --dir"},
 		{"unreadable settings", []string{"check", "--dir", unreadable}, exitFault, "", "is not a Pulumi stack file"},
 		{"unreadable settings, in a preview", []string{"preview", "--dir", unreadable}, exitFault, "", "is not a Pulumi stack file"},
-		{"malformed settings", []string{"check", "--dir", project(t, "203.0.113.10", "alorig.com")}, exitFault, "", `alorig:serverAddress is "alorig.com"; accepted: an IPv4 address`},
+		{"malformed settings", []string{"check", "--dir", project(t, "203.0.113.10", "alorig.com")}, exitFault, "", `alorig:serverAddress is "alorig.com"; accepted: the server's public IPv4 address`},
 		{"malformed settings, in a preview", []string{"preview", "--dir", project(t, "203.0.113.10", "alorig.com")}, exitFault, "", "pulumi config set 'alorig:serverAddress'"},
 		{"secret in plain text", []string{"check", "--dir", project(t, "config:\n", "config:\n  alorig:redisPassword: hunter2\n")}, exitFault, "", "alorig:redisPassword is stored in plain text"},
 		{"misspelt key", []string{"check", "--dir", project(t, "alorig:adminCidrs", "alorig:adminCIDRs")}, exitFault, "", "alorig:adminCIDRs is read by nothing"},
@@ -150,7 +151,7 @@ func TestCheckAsJSON(t *testing.T) {
 	const want = `{
   "stack": "prod",
   "rollout": "asms",
-  "resources": 177,
+  "resources": 185,
   "refused": false,
   "findings": [],
   "memory": {
@@ -205,7 +206,7 @@ refused port-allocation
   one
   two
   four
-Server after Psydge: 7 resources; steady state 7.05 GB of 13 GB; hard limits at their peak 10.8 GB of 16 GB.
+Server after Psydge, stack prod: 7 resources; steady state 7.05 GB of 13 GB; hard limits at their peak 10.8 GB of 16 GB.
 Refused. docs/policies.md explains each rule.
 `
 	if out.String() != want {
@@ -305,12 +306,15 @@ func TestCheckReportsWhatStacksFound(t *testing.T) {
 	t.Parallel()
 	f := stacks.Alorig()
 	for _, app := range f.Ledger.AppNames() {
-		config, err := stacks.ReadStackFile("../..", "prod")
+		config, err := settings.Open("../..", "prod")
 		if err != nil {
 			t.Fatal(err)
 		}
-		config["alorig:rollout"] = app
-		recorded, _, err := f.Check("prod", config)
+		read, err := f.Settings(config, app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		recorded, _, err := f.Check("prod", read)
 		if err != nil {
 			t.Fatal(err)
 		}

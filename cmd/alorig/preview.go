@@ -29,15 +29,12 @@ for that, use "pulumi preview --policy-pack policy" (README).`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f := stacks.Alorig()
-			config, err := t.load(f)
+			s, err := t.load(cmd, f)
 			if err != nil {
-				return err
-			}
-			if err := f.CheckSettings(config); err != nil {
 				return err // before the engine, whose words are longer
 			}
 			p := engine.Preview{
-				Directory: t.directory, Stack: t.stack, Config: config, Program: stacks.OfflinePreview,
+				Directory: t.directory, Stack: t.file, Program: f.OfflinePreview(s),
 				WithPack: true, BuildCLI: buildCLI, Color: !color.NoColor,
 				Output: cmd.OutOrStdout(), Progress: cmd.ErrOrStderr(),
 			}
@@ -50,7 +47,7 @@ for that, use "pulumi preview --policy-pack policy" (README).`,
 			}
 			stage, _ := f.Ledger.Through(t.rollout)
 			v := verdict{
-				Stack: t.stack, Rollout: t.rollout, Memory: stage.Totals(),
+				Stack: t.stack, Rollout: t.rollout, NotJudged: s.NotJudged, Memory: stage.Totals(),
 				Refused: result.Refused(), Changes: result.Changes, Findings: []finding{},
 			}
 			for _, n := range result.Changes {

@@ -14,15 +14,13 @@ import (
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
-	"github.com/alorig/fleet/internal/ledger"
-	"github.com/alorig/fleet/internal/pinned"
 	"github.com/alorig/fleet/internal/recovery"
 	"github.com/alorig/fleet/stacks"
 )
 
 // recoverer is the command line of recover.
 type recoverer struct {
-	directory, stack  string
+	stackFlags
 	yes, json, isGone bool
 }
 
@@ -47,11 +45,10 @@ for you to decide; 2 the input or the machine is at fault.`,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return r.run(cmd) },
 	}
-	cmd.Flags().StringVar(&r.stack, "stack", "prod", "stack to recover")
-	cmd.Flags().StringVar(&r.directory, "dir", "", "project directory (default the repository around the working directory)")
+	r.register(cmd)
 	cmd.Flags().BoolVar(&r.yes, "yes", false, "take the steps without asking")
 	cmd.Flags().BoolVar(&r.json, "json", false, "print what was found, the steps and their outcome as JSON; asks nothing")
-	cmd.Flags().BoolVar(&r.isGone, "lock-holder-is-gone", false, "you have made sure that the holder of a lock that cannot be judged from here has ended")
+	cmd.Flags().BoolVar(&r.isGone, "lock-holder-is-gone", false, "you have made sure that the holder of a lock from another machine has ended")
 	return cmd
 }
 
@@ -62,27 +59,24 @@ type outcome struct {
 	Done  bool           `json:"done"` // the steps were taken
 	// Remaining is what is still in the way after them.
 	Remaining *recovery.Plan `json:"remaining,omitempty"`
-	// Stopped says why not all steps were taken: another process has locked the stack.
-	Stopped string `json:"stopped,omitempty"`
 }
 
 func (r recoverer) run(cmd *cobra.Command) error {
 	ctx := cmd.Context()
-	if strings.ContainsAny(r.stack, `/\`) || r.stack == "" {
-		return fmt.Errorf("--stack %q names no stack; it is the STACK of Pulumi.STACK.yaml", r.stack)
-	}
-	if r.directory == "" {
-		directory, err := pinned.Repository("")
-		if err != nil {
-			return fmt.Errorf("%w, or name the project with --dir", err)
-		}
-		r.directory = directory
-	}
 	f := stacks.Alorig()
+	config, err := r.open(cmd)
+	if err != nil {
+		return err
+	}
+	read, err := f.Settings(config, "")
+	if err == nil {
+		err = read.RefuseNotJudged()
+	}
+	if err != nil {
+		return fmt.Errorf("the settings of %s: %w", r.stack, err)
+	}
 	mending, err := recovery.Open(ctx, recovery.Options{
-		Directory: r.directory, Project: stacks.Project, Stack: r.stack, Ledger: f.Ledger,
-		Check:           func(plain map[string]string) error { return f.CheckSettings(plain) },
-		PostgresAddress: ledger.PostgresAddress, HolderIsGone: r.isGone, Progress: cmd.ErrOrStderr(),
+		Directory: r.directory, Stack: r.file, Settings: read, Ledger: f.Ledger, HolderIsGone: r.isGone, Progress: cmd.ErrOrStderr(),
 	})
 	if err != nil {
 		return err
@@ -130,31 +124,28 @@ func (r recoverer) run(cmd *cobra.Command) error {
 func (r recoverer) machine(ctx context.Context, mending *recovery.Recovery, o *outcome, out, progress io.Writer) error {
 	remaining := o.Plan
 	if r.yes && len(o.Plan.Steps) > 0 {
-		_, rest, err := mending.Recover(ctx, o.Plan, func(text string) { fmt.Fprintln(progress, text) })
-		switch {
-		case errors.Is(err, recovery.ErrHeld):
-			o.Stopped = err.Error()
-		case err != nil:
+		var err error
+		_, remaining, err = mending.Recover(ctx, o.Plan, func(text string) { fmt.Fprintln(progress, text) })
+		if err != nil {
 			return err
-		default:
-			o.Done, o.Remaining, remaining = true, &rest, rest
 		}
+		o.Done, o.Remaining = true, &remaining
 	}
 	if err := writeJSON(out, o); err != nil {
 		return fmt.Errorf("writing the outcome: %w", err)
 	}
-	if o.Stopped != "" || !remaining.Clear() {
+	if !remaining.Clear() {
 		return errRefused
 	}
 	return nil
 }
 
-// describe prints what was found and the steps.
+// describe says what was found and the steps.
 func describe(w io.Writer, f recovery.Found, p recovery.Plan) {
 	bold := color.New(color.Bold)
 	fmt.Fprintf(w, "Stack %s, state in %s.\n", bold.Sprint(f.Stack), f.Backend)
 	if f.NoLocks {
-		fmt.Fprintln(w, "This backend does not show its locks, so it is not known whether an update is running. `pulumi cancel` ends one that hangs.")
+		fmt.Fprintln(w, "This backend keeps its locks to itself: there are none to look at. `pulumi cancel` ends an update that hangs.")
 	}
 	for _, l := range f.Locks {
 		fmt.Fprintf(w, "  lock       %s: %s, %s\n", l, l.Verdict, l.Why)
@@ -179,7 +170,7 @@ func describe(w io.Writer, f recovery.Found, p recovery.Plan) {
 	for _, note := range p.Notes {
 		fmt.Fprintf(w, "%s %s\n", color.New(color.FgYellow, color.Bold).Sprint("note"), note)
 	}
-	if len(p.Steps) > 0 { // without steps conclude prints what is undecided
+	if len(p.Steps) > 0 { // else it is all there is to say, and said at the end
 		for _, question := range p.Undecided {
 			fmt.Fprintf(w, "%s %s\n", color.New(color.FgRed, color.Bold).Sprint("for you to decide"), question)
 		}
@@ -190,7 +181,7 @@ func describe(w io.Writer, f recovery.Found, p recovery.Plan) {
 	}
 }
 
-// conclude prints the last line: whether anything is still in the way.
+// conclude ends a run after which no step is left, or some still are.
 func conclude(w io.Writer, p recovery.Plan) error {
 	switch {
 	case p.Clear():
@@ -199,7 +190,7 @@ func conclude(w io.Writer, p recovery.Plan) error {
 	case len(p.Undecided) == 0:
 		fmt.Fprintf(w, "%s Run this again.\n", color.RedString("Something is still in the way of the next update."))
 	default:
-		fmt.Fprintln(w, color.RedString("These are in the way of the next update, and need your decision:"))
+		fmt.Fprintln(w, color.RedString("What is for you to decide is in the way of the next update:"))
 		for _, question := range p.Undecided {
 			fmt.Fprintf(w, "- %s\n", question)
 		}
@@ -207,7 +198,7 @@ func conclude(w io.Writer, p recovery.Plan) error {
 	return errRefused
 }
 
-// agree asks for consent. asked is false when there is no terminal to ask on.
+// agree asks on a terminal; asked is false where there is none.
 func agree(ctx context.Context, in io.Reader, out io.Writer) (agreed, asked bool) {
 	if file, ok := in.(*os.File); ok && !isatty.IsTerminal(file.Fd()) {
 		return false, false

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -13,54 +14,79 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/alorig/fleet/internal/ledger"
-	"github.com/alorig/fleet/internal/pinned"
+	"github.com/alorig/fleet/internal/settings"
 	"github.com/alorig/fleet/stacks"
 )
+
+// stackFlags say whose settings are read.
+type stackFlags struct {
+	directory string // absolute once the settings are open
+	stack     string
+	file      string // the last part of the stack's name, as the stack file has it
+}
+
+// stackVariable is where the Pulumi CLI looks for the stack when --stack is not given.
+const stackVariable = "PULUMI_STACK"
+
+func (s *stackFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.stack, "stack", "", "stack whose settings are read, from Pulumi.STACK.yaml (default $"+stackVariable+", or else prod)")
+	cmd.Flags().StringVar(&s.directory, "dir", "", "project directory (default the repository around the working directory)")
+}
+
+// open reads the settings of the stack.
+func (s *stackFlags) open(cmd *cobra.Command) (settings.Config, error) {
+	origin := "--stack"
+	if !cmd.Flags().Changed("stack") {
+		s.stack, origin = cmp.Or(os.Getenv(stackVariable), "prod"), stackVariable
+	}
+	var err error
+	if s.file, err = settings.StackName(s.stack); err != nil {
+		return settings.Config{}, fmt.Errorf("%s %w", origin, err)
+	}
+	if s.directory, err = settings.Directory(s.directory); err != nil {
+		return settings.Config{}, err
+	}
+	return settings.Open(s.directory, s.file)
+}
 
 // target is what check and preview judge: a stack's settings and how far its rollout
 // is taken to have come.
 type target struct {
-	directory, stack, rollout string
-	json                      bool
+	stackFlags
+	rollout string
+	json    bool
 }
 
 func (t *target) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&t.stack, "stack", "prod", "stack whose settings are read, from Pulumi.STACK.yaml")
+	t.register(cmd)
 	cmd.Flags().StringVar(&t.rollout, "rollout", "", "judge the server as it stands after this `APP` (default the complete fleet)")
-	cmd.Flags().StringVar(&t.directory, "dir", "", "project directory (default the repository around the working directory)")
 	cmd.Flags().BoolVar(&t.json, "json", false, "print the verdict as JSON")
 }
 
-// load reads the stack's plain settings with the rollout this target asks for.
-func (t *target) load(f stacks.Fleet) (stacks.PlainConfig, error) {
+// load reads the stack's settings with the rollout this target asks for. What the stack
+// file says of its rollout is judged all the same: an update reads it.
+func (t *target) load(cmd *cobra.Command, f stacks.Fleet) (settings.Settings, error) {
 	names := f.Ledger.AppNames()
-	rollout := cmp.Or(t.rollout, names[len(names)-1])
-	if !slices.Contains(names, rollout) {
-		return nil, fmt.Errorf("--rollout %q is no app of the ledger; accepted: %s", rollout, strings.Join(names, ", "))
+	t.rollout = cmp.Or(t.rollout, names[len(names)-1])
+	if !slices.Contains(names, t.rollout) {
+		return settings.Settings{}, fmt.Errorf("--rollout %q is no app of the ledger; accepted: %s", t.rollout, strings.Join(names, ", "))
 	}
-	if strings.ContainsAny(t.stack, `/\`) || t.stack == "" {
-		return nil, fmt.Errorf("--stack %q names no stack; it is the STACK of Pulumi.STACK.yaml", t.stack)
-	}
-	if t.directory == "" {
-		directory, err := pinned.Repository("")
-		if err != nil {
-			return nil, fmt.Errorf("%w, or name the project with --dir", err)
-		}
-		t.directory = directory
-	}
-	config, err := stacks.ReadStackFile(t.directory, t.stack)
+	config, err := t.open(cmd)
 	if err != nil {
-		return nil, err
+		return settings.Settings{}, err
 	}
-	t.rollout = rollout
-	config[stacks.Project+":rollout"] = rollout
-	return config, nil
+	s, err := f.Settings(config, t.rollout)
+	if err != nil {
+		return s, fmt.Errorf("the settings of %s: %w", t.stack, err)
+	}
+	return s, nil
 }
 
 // verdict is what check and preview report.
 type verdict struct {
 	Stack     string         `json:"stack"`
 	Rollout   string         `json:"rollout"`
+	NotJudged []string       `json:"notJudged,omitempty"` // settings that are kept encrypted though they are no secrets
 	Resources int            `json:"resources"`
 	Refused   bool           `json:"refused"`
 	Findings  []finding      `json:"findings"`
@@ -98,11 +124,14 @@ func (v verdict) print(w io.Writer, l ledger.Ledger) error {
 			fmt.Fprintf(w, "  %s\n", strings.ReplaceAll(f.Message, "\n", "\n  "))
 		}
 	}
+	if len(v.NotJudged) > 0 {
+		fmt.Fprintf(w, "%s %s: encrypted, not judged here.\n", color.New(color.FgYellow, color.Bold).Sprint("note   "), strings.Join(v.NotJudged, ", "))
+	}
 	stage, _ := l.Through(v.Rollout)
 	app, _ := l.App(v.Rollout)
 	totals := stage.Totals()
-	fmt.Fprintf(w, "Server after %s: %d resources; steady state %s of %s; hard limits at their peak %s of %s.\n",
-		app.Title, v.Resources, totals.Steady, l.Server.UpgradeTrigger, totals.Peak(), l.Server.Memory)
+	fmt.Fprintf(w, "Server after %s, stack %s: %d resources; steady state %s of %s; hard limits at their peak %s of %s.\n",
+		app.Title, v.Stack, v.Resources, totals.Steady, l.Server.UpgradeTrigger, totals.Peak(), l.Server.Memory)
 	if v.Refused {
 		fmt.Fprintf(w, "%s docs/policies.md explains each rule.\n", color.RedString("Refused."))
 		return errRefused

@@ -1,3 +1,3 @@
 settle
-try
+prove
 end "$next"

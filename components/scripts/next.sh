@@ -3,7 +3,7 @@
 # the container cannot be reached (docs/adr/0018-handover.md).
 set -eu
 environment=$(cat)
-# The script of an update that was killed may still be running.
+# A script whose engine was killed may still be at it.
 exec 9>"$lock"
 flock 9
 
@@ -55,9 +55,9 @@ settle() {
 	case $now in running/*) ;; *) exit 0 ;; esac
 }
 
-# Waits until a container is healthy, for $patience seconds at most.
+# Waits until a container is healthy, for three minutes at most.
 healthy() {
-	deadline=$(($(date +%s) + patience))
+	deadline=$(($(date +%s) + 180))
 	while :; do
 		case $(state "$1") in
 		running/healthy) return 0 ;;
@@ -70,7 +70,7 @@ healthy() {
 }
 
 # Starts the next version beside the container. One that fails is stopped and kept, to look at.
-try() {
+prove() {
 	(
 		eval "$environment"
 		create "$next" >/dev/null

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log"
 	"os"
 	"os/exec"
@@ -18,6 +19,7 @@ import (
 	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/engine"
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/settings"
 	"github.com/alorig/fleet/policy/rules"
 	"github.com/alorig/fleet/stacks"
 )
@@ -33,24 +35,36 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// preview prepares a preview of the committed production stack, complete.
-func preview(t testing.TB, program pulumi.RunFunc) engine.Preview {
+// read reads the committed production stack, for the complete fleet.
+func read(t testing.TB) settings.Settings {
 	t.Helper()
-	config, err := stacks.ReadStackFile("../..", "prod")
+	config, err := settings.Open("../..", "prod")
 	if err != nil {
 		t.Fatal(err)
 	}
 	names := ledger.Alorig().AppNames()
-	config["alorig:rollout"] = names[len(names)-1]
+	s, err := stacks.Alorig().Settings(config, names[len(names)-1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// offline is the program of `alorig preview`.
+func offline(t testing.TB) pulumi.RunFunc { return stacks.Alorig().OfflinePreview(read(t)) }
+
+// preview prepares a preview of the committed production stack, complete.
+func preview(t testing.TB, program pulumi.RunFunc) engine.Preview {
+	t.Helper()
 	return engine.Preview{
-		Directory: "../..", Stack: "prod", Config: config, Program: program,
+		Directory: "../..", Stack: "prod", Program: program,
 		WithPack: true, BuildCLI: true, Progress: os.Stderr,
 	}
 }
 
 func TestTheFleetPassesOnTheRealEngine(t *testing.T) {
 	slow(t)
-	result, err := preview(t, stacks.OfflinePreview).Run(t.Context())
+	result, err := preview(t, offline(t)).Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +83,7 @@ func TestTheFleetPassesOnTheRealEngine(t *testing.T) {
 func TestTheRealEngineRefusesAsTheCheckDoes(t *testing.T) {
 	slow(t)
 	rogue := func(ctx *pulumi.Context) error {
-		if err := stacks.OfflinePreview(ctx); err != nil {
+		if err := offline(t)(ctx); err != nil {
 			return err
 		}
 		_, err := docker.NewContainer(ctx, "rogue", &docker.ContainerArgs{
@@ -105,11 +119,9 @@ func TestTheRealEngineRefusesAsTheCheckDoes(t *testing.T) {
 
 func TestAFailingProgramIsAnErrorInTheEnginesWords(t *testing.T) {
 	slow(t)
-	p := preview(t, stacks.OfflinePreview)
-	p.Config["alorig:serverAddress"] = "not-an-address"
-	_, err := p.Run(t.Context())
-	if err == nil || !strings.Contains(err.Error(), `alorig:serverAddress is "not-an-address"`) || !strings.Contains(err.Error(), "pulumi config set") {
-		t.Errorf("want the program's own message with its remedy, got: %v", err)
+	_, err := preview(t, func(*pulumi.Context) error { return errors.New("not an address") }).Run(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "not an address") {
+		t.Errorf("want the program's own message, got: %v", err)
 	}
 }
 
@@ -129,7 +141,7 @@ func TestAnOldCLIIsRefusedWithItsVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
-	p := preview(t, stacks.OfflinePreview)
+	p := preview(t, offline(t))
 	p.BuildCLI = false
 	_, err := p.Run(t.Context())
 	for _, want := range []string{"3.100.0", "3.258.0", "--build-cli"} {
@@ -141,7 +153,7 @@ func TestAnOldCLIIsRefusedWithItsVersion(t *testing.T) {
 
 func BenchmarkPreview(b *testing.B) {
 	for name, p := range map[string]engine.Preview{
-		"fleet": preview(b, stacks.OfflinePreview),
+		"fleet": preview(b, offline(b)),
 		"empty": func() engine.Preview {
 			p := preview(b, func(*pulumi.Context) error { return nil })
 			p.WithPack = false
@@ -170,8 +182,7 @@ func slow(t *testing.T) {
 
 func checkedResources(t *testing.T) []declared.Resource {
 	t.Helper()
-	p := preview(t, nil)
-	recorded, findings, err := stacks.Alorig().Check("prod", p.Config)
+	recorded, findings, err := stacks.Alorig().Check("prod", read(t))
 	if err != nil {
 		t.Fatal(err)
 	}

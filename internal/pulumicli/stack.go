@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 )
@@ -36,30 +35,6 @@ func (s Stack) Backend(ctx context.Context) (string, error) {
 		return "", errors.New("pulumi whoami names no backend; run `pulumi login` as docs/install.md shows")
 	}
 	return who.URL, nil
-}
-
-// Config returns the stack's plain settings as the CLI reads them, with the defaults of
-// Pulumi.yaml and from whatever file the CLI is told to read. Keys have their namespace,
-// structured values are JSON. Secrets are left out and nothing is decrypted.
-func (s Stack) Config(ctx context.Context) (map[string]string, error) {
-	out, err := s.Run(ctx, nil, "config", "--json")
-	if err != nil {
-		return nil, err
-	}
-	var values map[string]struct {
-		Value  *string `json:"value"`
-		Secret bool    `json:"secret"`
-	}
-	if err := json.Unmarshal([]byte(out), &values); err != nil {
-		return nil, fmt.Errorf("pulumi config --json prints what cannot be read: %w", err)
-	}
-	plain := map[string]string{}
-	for key, v := range values {
-		if v.Value != nil && !v.Secret && *v.Value != "" {
-			plain[key] = *v.Value
-		}
-	}
-	return plain, nil
 }
 
 // Secret decrypts one setting of the stack. The key has its namespace.

@@ -17,7 +17,8 @@ import (
 	"github.com/docker/docker/client"
 
 	"github.com/alorig/fleet/internal/ledger"
-	"github.com/alorig/fleet/internal/terminal"
+	"github.com/alorig/fleet/internal/settings"
+	"github.com/alorig/fleet/internal/workload"
 )
 
 // Container is a container with our label or a name of ours.
@@ -38,10 +39,10 @@ func (c Container) running() bool { return c.Status == "running" }
 
 func (c Container) healthy() bool { return c.running() && (c.Health == "healthy" || c.Health == "") }
 
-// orphan reports a container of ours that Docker has and the state does not.
+// orphan reports what Docker has and the state does not, and what is ours.
 func (c Container) orphan() bool { return c.Ours && !c.InState }
 
-// String is the name and the condition of the container, for people.
+// String is the container and how it is, for people.
 func (c Container) String() string {
 	if c.running() && c.Health != "" {
 		return fmt.Sprintf("%s (%s)", c.Name, c.Health)
@@ -56,7 +57,7 @@ type Network struct {
 	Ours       bool     `json:"ours"`
 	Label      string   `json:"label,omitempty"` // of the stack it belongs to
 	InState    bool     `json:"inState"`
-	Containers []string `json:"containers"` // names of the running containers on it
+	Containers []string `json:"containers"` // names of those that run on it
 }
 
 // Slot is a container that the ledger gives us, and the two that stand beside it during a
@@ -76,9 +77,9 @@ type Declared struct {
 	Network    string          // "" where another project made it
 }
 
-// declared lists all names of ours. They include the apps that the rollout has not reached:
-// the killed update may have been removing one of them.
-func declared(l ledger.Ledger, s settings) Declared {
+// declared lists all names of ours. Names of apps to which the rollout has not come are
+// ours too: an update that was killed may have been taking one back.
+func declared(l ledger.Ledger, s settings.Settings) Declared {
 	d := Declared{Migrations: map[string]bool{}}
 	stage, _ := l.Through(s.Rollout)
 	for _, app := range l.Apps {
@@ -91,7 +92,7 @@ func declared(l ledger.Ledger, s settings) Declared {
 		}
 		d.Migrations[ledger.MigrationName(app.Name)] = needed
 	}
-	if s.Managed {
+	if s.Platform == workload.Managed {
 		d.Network = l.Server.Network
 		for _, service := range l.Services {
 			if !service.OnDemand {
@@ -193,8 +194,8 @@ func (e *engine) container(ctx context.Context, stack, id string) (Container, er
 		return Container{}, fmt.Errorf("looking at the container %s: %w", id, err)
 	}
 	c := Container{
-		Name: terminal.Line(strings.TrimPrefix(found.Name, "/")), ID: found.ID, Status: found.State.Status,
-		Label: terminal.Line(found.Config.Labels[ledger.LabelStack]),
+		Name: strings.TrimPrefix(found.Name, "/"), ID: found.ID, Status: found.State.Status,
+		Label: found.Config.Labels[ledger.LabelStack],
 	}
 	c.Ours = c.Label == stack
 	if c.Status == "exited" {
@@ -205,7 +206,7 @@ func (e *engine) container(ctx context.Context, stack, id string) (Container, er
 	}
 	for _, m := range found.Mounts {
 		if m.Type == mount.TypeVolume {
-			c.Volumes = append(c.Volumes, terminal.Line(m.Name))
+			c.Volumes = append(c.Volumes, m.Name)
 		}
 	}
 	slices.Sort(c.Volumes)
@@ -217,10 +218,10 @@ func (e *engine) network(ctx context.Context, stack, id string) (Network, error)
 	if err != nil {
 		return Network{}, fmt.Errorf("looking at the network %s: %w", id, err)
 	}
-	n := Network{Name: terminal.Line(found.Name), ID: found.ID, Label: terminal.Line(found.Labels[ledger.LabelStack]), Containers: []string{}}
+	n := Network{Name: found.Name, ID: found.ID, Label: found.Labels[ledger.LabelStack], Containers: []string{}}
 	n.Ours = n.Label == stack
 	for _, endpoint := range found.Containers {
-		n.Containers = append(n.Containers, terminal.Line(endpoint.Name))
+		n.Containers = append(n.Containers, endpoint.Name)
 	}
 	slices.Sort(n.Containers)
 	return n, nil

@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,14 +14,14 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/alorig/fleet/internal/terminal"
+	"github.com/alorig/fleet/internal/settings"
 )
 
 // lookTimeout is how long PostgreSQL and Cloudflare may take for one answer.
 const lookTimeout = 15 * time.Second
 
-// lookInPostgres looks for the roles and databases that were being created, by name: the
-// ledger gives each name once.
+// lookInPostgres asks for the roles and databases that were being created. One with the
+// name is the one: names are allocated once, in the ledger.
 func (r *Recovery) lookInPostgres(ctx context.Context, operations []Operation) error {
 	var connection *pgx.Conn
 	for i := range operations {
@@ -55,11 +56,11 @@ func (r *Recovery) lookInPostgres(ctx context.Context, operations []Operation) e
 }
 
 func (r *Recovery) connect(ctx context.Context) (*pgx.Conn, error) {
-	password, err := r.cli.Secret(ctx, r.options.Project+":postgresPassword")
+	password, err := r.cli.Secret(ctx, settings.Project+":postgresPassword")
 	if err != nil {
 		return nil, err
 	}
-	pg := r.settings.Postgres
+	pg := r.options.Settings.Postgres
 	// As the program's provider is configured: the connection ends on the server itself, or
 	// travels inside SSH.
 	config, err := pgx.ParseConfig("sslmode=disable")
@@ -86,8 +87,8 @@ type record struct {
 	Comment string `json:"comment"`
 }
 
-// lookAtCloudflare looks for the records that were being created. A record is ours when it
-// has our comment and our content.
+// lookAtCloudflare asks for the records that were being created. One is ours when it says
+// so in its comment and has our content.
 func (r *Recovery) lookAtCloudflare(ctx context.Context, operations []Operation) error {
 	token := ""
 	for i := range operations {
@@ -98,7 +99,7 @@ func (r *Recovery) lookAtCloudflare(ctx context.Context, operations []Operation)
 		}
 		if token == "" {
 			var err error
-			if token, err = r.cli.Secret(ctx, r.options.Project+":cloudflareApiToken"); err != nil {
+			if token, err = r.cli.Secret(ctx, settings.Project+":cloudflareApiToken"); err != nil {
 				return err
 			}
 		}
@@ -111,11 +112,11 @@ func (r *Recovery) lookAtCloudflare(ctx context.Context, operations []Operation)
 	return nil
 }
 
-// judgeRecords tells to whom the existing records with the same name belong.
+// judgeRecords tells whose the records of the same name are.
 func (o *Operation) judgeRecords(records []record) {
 	for _, found := range records {
 		same := found.Type == o.input("type") && found.Content == o.input("content")
-		described := terminal.Line(fmt.Sprintf("%s record of %s to %s", found.Type, found.Name, found.Content))
+		described := fmt.Sprintf("%s record of %s to %s", found.Type, found.Name, found.Content)
 		switch {
 		case same && found.Comment == o.input("comment"):
 			o.Exists = found.ID
@@ -129,7 +130,7 @@ func (o *Operation) judgeRecords(records []record) {
 
 func (r *Recovery) records(ctx context.Context, zone, name, token string) ([]record, error) {
 	address := url.URL{
-		Scheme: "https", Host: r.settings.CloudflareHost, Path: "/client/v4/zones/" + url.PathEscape(zone) + "/dns_records",
+		Scheme: "https", Host: cmp.Or(r.options.Settings.CloudflareHost, "api.cloudflare.com"), Path: "/client/v4/zones/" + url.PathEscape(zone) + "/dns_records",
 		RawQuery: url.Values{"name": {name}, "per_page": {"100"}}.Encode(),
 	}
 	ctx, stop := context.WithTimeout(ctx, lookTimeout)
@@ -154,16 +155,16 @@ func (r *Recovery) records(ctx context.Context, zone, name, token string) ([]rec
 	case err == nil && answer.Success:
 		return answer.Result, nil
 	case len(answer.Errors) > 0:
-		return nil, fmt.Errorf("asking Cloudflare for %s: %s: %s; the token needs Zone.DNS Edit on the zone", name, response.Status, terminal.Line(answer.Errors[0].Message))
+		return nil, fmt.Errorf("asking Cloudflare for %s: %s: %s; the token needs Zone.DNS Edit on the zone", name, response.Status, answer.Errors[0].Message)
 	default:
 		return nil, fmt.Errorf("asking Cloudflare for %s: %s", name, response.Status)
 	}
 }
 
-// recordState returns what the state has to hold of a record that is adopted. The provider's
-// own import (Terraform's 4.51) cuts the zone off the name and leaves out the content, so the
-// next update would replace the record (tried). The refresh that follows reads the rest.
-// schema_version is that of the provider.
+// recordState is what the state has to hold of a record that is adopted. Left to itself the
+// provider's import (Terraform's 4.51) takes the zone off the name and leaves the content
+// out, so that the next update would replace the record (tried). The refresh after it reads
+// the rest. The version is that of the provider's schema.
 func (o Operation) recordState() (inputs, outputs map[string]any) {
 	outputs = maps.Clone(o.inputs)
 	delete(outputs, "__defaults")

@@ -1,49 +1,45 @@
-// Package recovery clears what a killed update leaves behind: a lock, pending operations,
-// containers that Docker has and the state does not, half a handover. Looking changes
-// nothing. A pure function plans the steps. Each step can be interrupted and taken again.
+// Package recovery mends what an update leaves behind whose engine was killed: a lock,
+// pending operations, containers that Docker has and the state does not, half a handover.
+// Looking changes nothing; what is to be done is planned by a pure function, and done in
+// steps that can be cut short and run again.
 //
-// A thing is removed only when it carries the label of this stack, has a name of ours and is
-// not in the state. Volumes are never removed. The lock of a living update is never deleted.
+// What is removed carries the label of this very stack and a name of ours, and is not in
+// the state. Volumes are never removed. The lock of a living update is never broken.
 package recovery
 
 import (
 	"context"
 	"fmt"
 	"io"
-	"net/netip"
 	"time"
 
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/pulumicli"
+	"github.com/alorig/fleet/internal/settings"
 )
 
 // Options say which stack is mended, and how.
 type Options struct {
 	Directory string // where Pulumi.yaml is
-	Project   string // its name
 	Stack     string
+	Settings  settings.Settings // of the stack; secrets may be placeholders
 	Ledger    ledger.Ledger
-	// Check holds the stack's plain settings against what is accepted, before they are used.
-	Check func(plain map[string]string) error
-	// PostgresAddress is where a managed network of the range has PostgreSQL.
-	PostgresAddress func(subnet netip.Prefix) netip.Addr
-	// HolderIsGone is the operator's word that the holder of a lock has ended, for a lock
-	// that this command cannot judge.
+	// HolderIsGone takes the operator's word for the holder of a lock that cannot be judged
+	// from this machine.
 	HolderIsGone bool
-	Progress     io.Writer // gets what takes long, and what the Pulumi CLI says
+	Progress     io.Writer // what takes long, and what the Pulumi CLI says
 }
 
-// Recovery knows the stack's backend, its settings and its server.
+// Recovery knows the stack's backend and its server.
 type Recovery struct {
-	options  Options
-	cli      cli
-	settings settings
-	backend  *backend // nil where there are no lock files to look at
-	engine   *engine
-	judge    func(context.Context, Lock) (Verdict, string)
+	options Options
+	cli     cli
+	backend *backend // nil where there are no lock files to look at
+	engine  *engine
+	judge   func(context.Context, Lock) (Verdict, string)
 }
 
-// Open reads the stack's settings and reaches its backend and its Docker engine.
+// Open reaches the stack's backend and its Docker engine.
 func Open(ctx context.Context, o Options) (*Recovery, error) {
 	command, err := pulumicli.Find(ctx, o.Directory, o.Progress)
 	if err != nil {
@@ -51,18 +47,6 @@ func Open(ctx context.Context, o Options) (*Recovery, error) {
 	}
 	stack := pulumicli.Stack{CLI: command, Directory: o.Directory, Name: o.Stack}
 	r := &Recovery{options: o, cli: cli{stack, o.Progress}, judge: judge}
-	plain, err := stack.Config(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if o.Check != nil {
-		if err := o.Check(plain); err != nil {
-			return nil, err
-		}
-	}
-	if r.settings, err = readSettings(plain, o); err != nil {
-		return nil, err
-	}
 	address, err := stack.Backend(ctx)
 	if err != nil {
 		return nil, err
@@ -70,13 +54,13 @@ func Open(ctx context.Context, o Options) (*Recovery, error) {
 	if r.backend, err = openBackend(ctx, address, o); err != nil {
 		return nil, err
 	}
-	if r.engine, err = openEngine(r.settings.dockerHost()); err != nil {
+	if r.engine, err = openEngine(o.Settings.DockerHost()); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-// Close closes the connections to the backend and the Docker engine.
+// Close lets go of the backend and the engine.
 func (r *Recovery) Close() {
 	if r.backend.holdsLocks() {
 		_ = r.backend.bucket.Close() // everything has been read
@@ -84,18 +68,18 @@ func (r *Recovery) Close() {
 	_ = r.engine.client.Close()
 }
 
-// Found is what a killed update left behind, and what else is there under its names.
+// Found is what an update left behind, and what stands beside it.
 type Found struct {
 	Stack      string      `json:"stack"`
 	Backend    string      `json:"backend"`      // without credentials
-	NoLocks    bool        `json:"noLockFiles"`  // the backend has no lock files to look at
+	NoLocks    bool        `json:"noLockFiles"`  // a backend of another kind, without lock files
 	Locks      []Lock      `json:"locks"`        // of this stack
-	Operations []Operation `json:"operations"`   // pending
+	Operations []Operation `json:"operations"`   // that were under way
 	Containers []Container `json:"containers"`   // with our label or a name of ours
 	Networks   []Network   `json:"networks"`     // with the name of ours
 	Declared   Declared    `json:"-"`            // what the settings ask for
 	Root       string      `json:"-"`            // URN of the stack itself, "" in an empty state
-	Trusted    bool        `json:"holderIsGone"` // Options.HolderIsGone
+	Trusted    bool        `json:"holderIsGone"` // the operator's word for what cannot be judged
 	LookedAt   time.Time   `json:"lookedAt"`     // by this machine's clock
 }
 
@@ -103,7 +87,7 @@ type Found struct {
 func (r *Recovery) Look(ctx context.Context) (Found, error) {
 	f := Found{
 		Stack: r.options.Stack, Backend: r.backend.shown, NoLocks: !r.backend.holdsLocks(),
-		Declared: declared(r.options.Ledger, r.settings), Trusted: r.options.HolderIsGone, LookedAt: time.Now().UTC().Truncate(time.Second),
+		Declared: declared(r.options.Ledger, r.options.Settings), Trusted: r.options.HolderIsGone, LookedAt: time.Now().UTC().Truncate(time.Second),
 	}
 	var err error
 	if f.Locks, err = r.locks(ctx); err != nil {
