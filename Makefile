@@ -36,7 +36,7 @@ down: bin/sandbox
 	DATA=$(DATA) bin/sandbox down
 
 test-docker: bin/alorig
-	DOCKER_TESTS=1 $(GO) test -count=1 -timeout 30m -v -run '^TestOnDocker$$' ./sandbox
+	DOCKER_TESTS=1 PART='$(PART)' $(GO) test -count=1 -timeout 30m -v -run '^TestOnDocker$$' ./sandbox
 
 e2e: bin/alorig
 	E2E=1 PART='$(PART)' $(GO) test -count=1 -timeout 60m -v -run '^TestFleet$$' ./sandbox

@@ -33,8 +33,15 @@ import (
 )
 
 // TestMain lets the binary of the tests be the emulated API, which the sandbox's command
-// starts from itself.
+// starts from itself, and the stand-in for Pulumi.
 func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "pulumi" {
+		if err := runStandIn(os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(255)
+		}
+		return
+	}
 	if len(os.Args) == 2 && os.Args[1] == "serve" {
 		main()
 		return
@@ -71,7 +78,6 @@ func (s *suite) testExistingPlatform(t *testing.T) {
 		t.Skip("a fleet is up, and has the names of Phase 0")
 	}
 	e := &existing{suite: s, box: sandbox{root: s.root, dir: t.TempDir()}}
-	e.removeAll(t) // of a run that was cut short
 	t.Cleanup(func() { e.removeAll(t) })
 	if err := s.prepare(t.Context()); err != nil {
 		t.Fatal(err)
@@ -268,6 +274,7 @@ func (e *existing) startSSH(t *testing.T) string {
 	var log bytes.Buffer
 	server := exec.Command(sshd, "-D", "-e", "-f", e.write(t, "sshd_config", config))
 	server.Stderr = &log
+	server.SysProcAttr = withUs // or it would keep the port
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -316,6 +323,7 @@ func (e *existing) forward(t *testing.T) {
 	to := forwardedPort + ":" + strings.TrimSpace(string(address)) + ":5432"
 	forward := e.ssh(t)
 	forward.Args = slices.Insert(forward.Args, 1, "-N", "-o", "ExitOnForwardFailure=yes", "-L", "127.0.0.1:"+to)
+	forward.SysProcAttr = withUs
 	if err := forward.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -587,6 +595,19 @@ func (e *existing) expectGone(t *testing.T) {
 // removeAll leaves nothing of this part, however it ended.
 func (e *existing) removeAll(t *testing.T) {
 	t.Helper()
+	removeByHand(t)
+	// Records of an update that failed would be in the way of the fleet's own.
+	if err := e.stopCloudflare(); err != nil {
+		t.Error(err)
+	}
+	if err := os.Remove(e.file("records.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+// removeByHand takes down the server that this part has built.
+func removeByHand(t *testing.T) {
+	t.Helper()
 	for _, label := range []string{ledger.LabelStack + "=" + existingStack, labelByHand + "=" + existingStack} {
 		for _, list := range [][]string{
 			{"container", "ls", "--all", "--quiet", "--filter", "label=" + label},
@@ -601,12 +622,5 @@ func (e *existing) removeAll(t *testing.T) {
 				docker(t, append(remove, found...)...)
 			}
 		}
-	}
-	// Records of an update that failed would be in the way of the fleet's own.
-	if err := e.stopCloudflare(); err != nil {
-		t.Error(err)
-	}
-	if err := os.Remove(e.file("records.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
-		t.Error(err)
 	}
 }

@@ -41,31 +41,46 @@ func expectSame(t *testing.T, before, after map[string]string) {
 	}
 }
 
-// A version that cannot do its work leaves the one before at its own, whatever is wrong.
+// fault is a version that cannot do its work, and what the update says of it; %[1]s is the
+// app.
+type fault struct {
+	name, version string
+	says          []string
+}
+
+var faults = []fault{
+	{"no such image", "none", []string{"alorig-sandbox/django:none"}},
+	{"crashes", "crash", []string{"The next version of %[1]s_backend did not become healthy", "%[1]s_backend has not been touched and goes on serving", "docker logs %[1]s_backend_next"}},
+	{"never healthy", "sick", []string{"The next version of %[1]s_backend did not become healthy", "docker logs %[1]s_backend_next"}},
+	{"migration fails", "broken-migration", []string{"The migration of %[1]s ended with exit code 1", "docker logs %[1]s_migrate"}},
+}
+
 func (s *suite) testFailuresLeaveTheOldVersion(t *testing.T) {
+	s.tryFaults(t, "astrotiming", astrotiming, faults...)
+}
+
+// A version that cannot do its work leaves the one before at its own, whatever is wrong.
+func (s *suite) tryFaults(t *testing.T, app, site string, faults ...fault) {
+	t.Helper()
 	client := browser(t)
-	for _, bad := range []struct {
-		name, reference string
-		says            []string
-	}{
-		{"no such image", "alorig-sandbox/django:none", []string{"alorig-sandbox/django:none"}},
-		{"crashes", image("crash"), []string{"The next version of astrotiming_backend did not become healthy", "astrotiming_backend has not been touched and goes on serving", "docker logs astrotiming_backend_next"}},
-		{"never healthy", image("sick"), []string{"The next version of astrotiming_backend did not become healthy", "docker logs astrotiming_backend_next"}},
-		{"migration fails", image("broken-migration"), []string{"The migration of astrotiming ended with exit code 1", "docker logs astrotiming_migrate"}},
-	} {
+	for _, bad := range faults {
 		t.Run(bad.name, func(t *testing.T) {
 			before := s.ids(t)
-			load := startAttack(browser(t), 20, append(otherApps("astrotiming"), astrotiming+"/"), []string{astrotiming + "/jobs"})
-			s.setImage(t, "astrotiming-backend", bad.reference)
-			s.upFails(t, bad.says...)
+			load := startAttack(browser(t), 20, append(otherApps(app), site+"/"), []string{site + "/jobs"})
+			s.setImage(t, app+"-backend", image(bad.version))
+			var says []string
+			for _, text := range bad.says {
+				says = append(says, strings.ReplaceAll(text, "%[1]s", app))
+			}
+			s.upFails(t, says...)
 			load.stop()
-			load.expectClean(t, longestWait)
+			load.expectClean(t)
 			expectSame(t, before, s.ids(t))
-			expectVersion(t, client, astrotiming, "1")
+			expectVersion(t, client, site, "1")
 		})
 	}
 	before := s.ids(t)
-	s.setImage(t, "astrotiming-backend", image("1"))
+	s.setImage(t, app+"-backend", image("1"))
 	s.up(t)
 	expectSame(t, before, s.ids(t))
 	s.expectHealthy(t)
@@ -89,7 +104,7 @@ func (s *suite) testOutages(t *testing.T) {
 		s.config(t, "set", "--path", settings.Project+":adminCidrs[1]", "172.30.0.32/27")
 		s.upFails(t, "The site file snapify.caddy was refused; the one before it is back and still served", "admin.snapify.pk")
 		load.stop()
-		load.expectClean(t, longestWait)
+		load.expectClean(t)
 		expectSame(t, before, s.ids(t))
 		if now, err := os.ReadFile(site); err != nil || string(now) != string(old) {
 			t.Errorf("the site file changed (%v):\n%s", err, now)
@@ -185,7 +200,7 @@ func (s *suite) testDestroy(t *testing.T) {
 		t.Errorf("psydge_backend is %s after a destroy", h)
 	}
 	databases := docker(t, "exec", "alorig_postgres", "psql", "-U", "postgres", "-Atc", "SELECT datname FROM pg_database ORDER BY 1")
-	for _, app := range ledger.Alorig().Apps {
+	for _, app := range fleet.Apps {
 		for _, d := range app.Databases {
 			if !strings.Contains("\n"+databases+"\n", "\n"+d.Name+"\n") {
 				t.Errorf("%s is gone; there are\n%s", d.Name, databases)

@@ -30,7 +30,7 @@ func (s *suite) testIsolation(t *testing.T) {
 // addressOf is where a service is reached on the fleet's network, from this machine too.
 func addressOf(t *testing.T, k ledger.Kind) string {
 	t.Helper()
-	table := ledger.Alorig()
+	table := fleet
 	service, ok := table.Service(k)
 	if !ok {
 		t.Fatalf("the ledger has no %s", k)
@@ -104,7 +104,7 @@ func (s *suite) tryDatabases(t *testing.T) {
 	}
 	var accounts []account
 	want := []string{"postgres", "template0", "template1"}
-	for _, app := range ledger.Alorig().Apps {
+	for _, app := range fleet.Apps {
 		for _, d := range app.Databases {
 			password := s.own.Values["secrets."+app.Name+"."+workload.DatabasePasswordKey(app, d)]
 			accounts = append(accounts, account{d.Role, d.Name, password, app.ConnectionLimit(d)})
@@ -374,7 +374,7 @@ func isNoPermission(err error) bool {
 }
 
 func (s *suite) tryRedis(t *testing.T) {
-	table := ledger.Alorig()
+	table := fleet
 	address := addressOf(t, ledger.Redis)
 	admin := dialRedis(t, address, "default", s.own.Values["redisPassword"])
 	expectNoDenials(t, admin)

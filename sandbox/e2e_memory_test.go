@@ -110,7 +110,7 @@ func TestStatsAreRead(t *testing.T) {
 
 // ledgerMemory is what the ledger books for every container that the sandbox runs.
 func ledgerMemory() map[string]ledger.Memory {
-	table := ledger.Alorig()
+	table := fleet
 	booked := map[string]ledger.Memory{}
 	for _, service := range table.Services {
 		switch service.Kind {

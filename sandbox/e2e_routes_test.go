@@ -31,7 +31,7 @@ const asset = "/assets/index-5a4db0c5.js"
 // testRoutes asks every route of the ledger through Caddy, as a visitor does.
 func (s *suite) testRoutes(t *testing.T) {
 	client := browser(t)
-	for _, app := range ledger.Alorig().Apps {
+	for _, app := range fleet.Apps {
 		for _, r := range app.Routes {
 			t.Run(r.Key(), func(t *testing.T) {
 				switch {
@@ -290,7 +290,7 @@ func expectNothingElse(t *testing.T, client *http.Client) {
 func backends(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
-	for _, app := range ledger.Alorig().Apps {
+	for _, app := range fleet.Apps {
 		for _, r := range app.Routes {
 			if r.Upstream == ledger.Backend && found[app.Name] == "" {
 				found[app.Name] = site(r)
@@ -448,7 +448,7 @@ func askFrom(t *testing.T, from netip.Addr, host, path string, header map[string
 	python(t, visitor, map[string]any{
 		"authority": docker(t, "exec", "alorig_caddy", "cat", "/data/caddy/pki/authorities/local/root.crt"),
 		"host":      host, "path": path, "header": header,
-	}, &answer, "--network", ledger.Alorig().Server.Network, "--ip", from.String())
+	}, &answer, "--network", fleet.Server.Network, "--ip", from.String())
 	all := http.Header{}
 	for name, value := range answer.Header {
 		all.Set(name, value)
@@ -490,7 +490,7 @@ func (s *suite) expectRecords(t *testing.T) {
 		TTL                                int
 	}
 	var want, got []record
-	for _, app := range ledger.Alorig().Apps {
+	for _, app := range fleet.Apps {
 		for _, h := range app.Hosts {
 			r := record{Zone: h.Zone, Name: h.Name, Type: "A", Content: address, Comment: "alorig fleet: " + app.Name, Proxied: h.Proxied, TTL: 300}
 			if h.Proxied {
@@ -536,7 +536,7 @@ func (s *suite) expectRecords(t *testing.T) {
 
 // testPorts tries to reach what is not published.
 func (s *suite) testPorts(t *testing.T) {
-	table := ledger.Alorig()
+	table := fleet
 	found := inspectStack(t)
 	t.Run("published", func(t *testing.T) { expectPublished(t, table, found) })
 	t.Run("listening", func(t *testing.T) { expectListening(t, table, found) })

@@ -306,7 +306,7 @@ func (s *suite) searchContainers(t *testing.T, all canaries) {
 // expectOwnVariables expects the container's secrets in its variables, and nobody else's.
 func (s *suite) expectOwnVariables(t *testing.T, all canaries, name string, c inspected, own []string) {
 	t.Helper()
-	index := ledger.NewIndex(ledger.Alorig())
+	index := ledger.NewIndex(fleet)
 	needed := "" // one secret that must be there, or the search looks in the wrong place
 	if len(own) > 0 {
 		needed = own[0]
@@ -336,7 +336,7 @@ func (s *suite) expectOwnVariables(t *testing.T, all canaries, name string, c in
 // searchCaddy searches the rendered files, and all that Caddy itself keeps.
 func (s *suite) searchCaddy(t *testing.T, all canaries) {
 	t.Helper()
-	apps := ledger.Alorig().Apps
+	apps := fleet.Apps
 	if files := all.tree(t, s.caddy()); files < len(apps)+1 {
 		t.Errorf("%d rendered files are there, want %d", files, len(apps)+1)
 	}

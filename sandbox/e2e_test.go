@@ -3,9 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,34 +24,97 @@ import (
 )
 
 // The end-to-end suite: what the program promises, on the real engine with the official
-// providers and real servers. `make e2e` runs it. The parts of it build on each other and
-// run in this order; with E2E=keep the fleet that runs is taken as it is and left running,
-// so that -run can repeat one part.
+// providers and real servers. `make e2e` runs its parts, which build on each other, in this
+// order; with PART, `make e2e` runs one part alone, or several with commas between them.
+var parts = []part{
+	{"existing", (*suite).testExistingPlatform},
+	{"up", (*suite).testUpFromNothing},
+	{"previews", (*suite).testPreviewsAreEmpty},
+	{"routes", (*suite).testRoutes},
+	{"ports", (*suite).testPorts},
+	{"isolation", (*suite).testIsolation},
+	{"handover", (*suite).testHandover},
+	{"rollback", (*suite).testRollback},
+	{"both", (*suite).testHandoverOfTwoServers},
+	{"failures", (*suite).testFailuresLeaveTheOldVersion},
+	{"outages", (*suite).testOutages},
+	{"drift", (*suite).testDrift},
+	{"kills", (*suite).testKills},
+	{"destroy", (*suite).testDestroy},
+	{"memory", (*suite).testMemory},
+	{"secrets", (*suite).testSecrets},
+	{"compose", (*suite).testCompose},
+}
+
+type part struct {
+	name string
+	run  func(*suite, *testing.T)
+}
+
+// fleet is what the suite brings up: all apps, or those through which a rollout has come.
+var fleet = ledger.Alorig()
+
 func TestFleet(t *testing.T) {
+	if os.Getenv("E2E") == "" {
+		t.Skip("the end-to-end suite takes the whole Docker engine for about forty minutes; run it with `make e2e`")
+	}
+	chosen := choose(t, parts, os.Getenv("PART"))
 	s := newSuite(t)
+	if missing := s.missingPlugins(t); len(missing) > 0 {
+		t.Skipf("the official providers are not all installed: %s missing", strings.Join(missing, ", "))
+	}
+	s.runParts(t, chosen, len(chosen) < len(parts))
+}
+
+// choose returns the parts with the names, in their own order; all where none is named.
+func choose(t *testing.T, all []part, names string) []part {
+	t.Helper()
+	if names == "" {
+		return all
+	}
+	wanted := strings.Split(names, ",")
+	var chosen []part
+	for _, p := range all {
+		if slices.Contains(wanted, p.name) {
+			chosen = append(chosen, p)
+		}
+	}
+	if len(chosen) != len(wanted) {
+		var known []string
+		for _, p := range all {
+			known = append(known, p.name)
+		}
+		t.Fatalf("PART=%s names a part that there is not; accepted: %s", names, strings.Join(known, ", "))
+	}
+	return chosen
+}
+
+// runParts runs parts in their order. Single ones run on the fleet that is up, or bring it up
+// first, and leave it.
+func (s *suite) runParts(t *testing.T, chosen []part, single bool) {
+	t.Helper()
 	defer s.reportFigures(t)
-	for _, part := range []struct {
-		name string
-		run  func(*suite, *testing.T)
-	}{
-		{"existing", (*suite).testExistingPlatform},
-		{"up", (*suite).testUpFromNothing},
-		{"previews", (*suite).testPreviewsAreEmpty},
-		{"routes", (*suite).testRoutes},
-		{"ports", (*suite).testPorts},
-		{"isolation", (*suite).testIsolation},
-		{"handover", (*suite).testHandover},
-		{"rollback", (*suite).testRollback},
-		{"both", (*suite).testHandoverOfTwoServers},
-		{"failures", (*suite).testFailuresLeaveTheOldVersion},
-		{"outages", (*suite).testOutages},
-		{"drift", (*suite).testDrift},
-		{"kills", (*suite).testKills},
-		{"destroy", (*suite).testDestroy},
-		{"memory", (*suite).testMemory},
-		{"secrets", (*suite).testSecrets},
-		{"compose", (*suite).testCompose},
-	} {
+	first := chosen[0].name
+	present, err := s.containers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	keep := single && first != "existing" && first != "up"
+	if len(present) == 0 || !keep {
+		s.startAnew(t, present)
+		if keep {
+			chosen = append([]part{{"up", (*suite).testUpFromNothing}}, chosen...)
+		}
+	}
+	s.startSampling(t)
+	t.Cleanup(func() {
+		if t.Failed() || single && first != "existing" {
+			t.Log("the fleet is left as it is; the next run takes it down, or `make down DATA=delete`")
+			return
+		}
+		s.takeDown(t)
+	})
+	for _, part := range chosen {
 		ok := t.Run(part.name, func(t *testing.T) { part.run(s, t) })
 		if !ok && (part.name == "up" || t.Context().Err() != nil) {
 			t.Fatal("without a fleet there is nothing to try")
@@ -63,6 +127,7 @@ type suite struct {
 	sandbox
 	own     ownSecrets
 	figures map[string]time.Duration // what docs/performance.md shows
+	rate    int                      // requests a second to an app that is handed over
 
 	// elsewhere lets the CLI and its providers have what the server and its visitors leave
 	// of the processor, as if they ran on the operator's own machine.
@@ -73,14 +138,9 @@ type suite struct {
 	memory map[string]float64
 }
 
-// newSuite finds out whether the suite can run here, says in one line why not, and takes
-// down what an earlier run of it has left.
+// newSuite finds out whether the suite can run on this engine, and says in one line why not.
 func newSuite(t *testing.T) *suite {
 	t.Helper()
-	mode := os.Getenv("E2E")
-	if mode == "" {
-		t.Skip("the end-to-end suite takes the whole Docker engine for about forty minutes; run it with `make e2e`")
-	}
 	if said, err := exec.Command("docker", "info", "--format", "{{.ServerVersion}}").CombinedOutput(); err != nil {
 		t.Skipf("no Docker engine answers: %s", bytes.TrimSpace(said))
 	}
@@ -91,32 +151,46 @@ func newSuite(t *testing.T) *suite {
 	if err := os.Chdir(box.root); err != nil {
 		t.Fatal(err)
 	}
-	s := &suite{sandbox: box, figures: map[string]time.Duration{}, memory: map[string]float64{}}
+	s := &suite{sandbox: box, figures: map[string]time.Duration{}, rate: 100, memory: map[string]float64{}}
 	if s.own, err = s.secrets(); err != nil {
 		t.Fatal(err)
 	}
-	if missing := s.missingPlugins(t); len(missing) > 0 {
-		t.Skipf("the official providers are not all installed (pulumi plugin ls): %s missing", strings.Join(missing, ", "))
-	}
-	s.startSampling(t)
-	if mode == "keep" {
-		return s
-	}
-	if present, err := s.containers(t.Context()); err != nil {
-		t.Fatal(err)
-	} else if len(present) > 0 && !s.leftByASuite() {
+	return s
+}
+
+// startAnew takes down what an earlier run of the suite has left, by labels that nothing
+// else has. What somebody else has started under our names, or on our ports, stays, and the
+// suite does not run beside it.
+func (s *suite) startAnew(t *testing.T, present []string) {
+	t.Helper()
+	if len(present) > 0 && !s.leftByASuite() {
 		t.Fatal("a sandbox is up on this engine; take it down first: make down DATA=delete")
 	}
+	removeByHand(t)
 	s.takeDown(t)
-	docker(t, "volume", "create", "--label", ledger.LabelStack+"="+stack, suiteMark)
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log("the fleet is left as it is, to look at; the next run takes it down, or `make down DATA=delete`")
-			return
+	var taken []string
+	for name := range ledgerMemory() {
+		if _, err := tryDocker("container", "inspect", name); err == nil {
+			taken = append(taken, "the container "+name)
 		}
-		s.takeDown(t)
-	})
-	return s
+	}
+	if _, err := tryDocker("network", "inspect", fleet.Server.Network); err == nil {
+		taken = append(taken, "the network "+fleet.Server.Network)
+	}
+	for _, port := range []string{":80", ":443"} {
+		l, err := net.Listen("tcp", port)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			taken = append(taken, "port "+port[1:])
+		}
+		if err == nil {
+			_ = l.Close() // nothing came
+		}
+	}
+	if len(taken) > 0 {
+		slices.Sort(taken)
+		t.Skipf("somebody else's on this machine: %s", strings.Join(taken, ", "))
+	}
+	docker(t, "volume", "create", "--label", ledger.LabelStack+"="+stack, suiteMark)
 }
 
 // suiteMark is a volume that tells that what runs belongs to the suite and may go.
@@ -144,7 +218,7 @@ func (s *suite) takeDown(t *testing.T) {
 }
 
 // missingPlugins are the providers and the language host that are not installed in the
-// versions that go.mod names. It says which ones are.
+// versions that go.mod names.
 func (s *suite) missingPlugins(t *testing.T) []string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(s.root, "go.mod"))
@@ -155,13 +229,13 @@ func (s *suite) missingPlugins(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	said, err := s.pulumiQuietly(t, "plugin", "ls", "--json")
-	if err != nil {
-		t.Fatalf("%v: %s", err, said)
-	}
-	var installed []struct{ Name, Kind, Version string }
-	if err := json.Unmarshal([]byte(said), &installed); err != nil {
-		t.Fatalf("%v: %s", err, said)
+	home := os.Getenv("PULUMI_HOME")
+	if home == "" {
+		user, err := os.UserHomeDir()
+		if err != nil {
+			t.Fatal(err)
+		}
+		home = filepath.Join(user, ".pulumi")
 	}
 	var missing []string
 	for _, r := range module.Require {
@@ -170,19 +244,17 @@ func (s *suite) missingPlugins(t *testing.T) []string {
 		if !ok || !isSDK {
 			continue
 		}
-		wanted := strings.TrimPrefix(r.Mod.Version, "v")
-		found := slices.ContainsFunc(installed, func(p struct{ Name, Kind, Version string }) bool {
-			return p.Kind == "resource" && p.Name == name && p.Version == wanted
-		})
-		if !found {
-			missing = append(missing, name+" "+wanted)
+		// The CLI takes a directory for a plugin, whatever is in it.
+		program := filepath.Join(home, "plugins", "resource-"+name+"-"+r.Mod.Version, "pulumi-resource-"+name)
+		if info, err := os.Stat(program); err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
+			missing = append(missing, name+" "+r.Mod.Version)
 		}
 	}
 	if _, err := exec.LookPath("pulumi-language-go"); err != nil {
 		missing = append(missing, "pulumi-language-go on the PATH")
 	}
 	if len(missing) == 0 {
-		t.Log("runs with the official providers that `pulumi plugin ls` shows, in the versions of go.mod")
+		t.Log("runs with the official providers in the versions of go.mod")
 	}
 	return missing
 }
@@ -217,14 +289,22 @@ func (s *suite) runElsewhere() (back func()) {
 // session is a group of its own to the scheduler.
 func (s *suite) command(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	cmd, err := s.sandbox.command(ctx, s.own, args...)
-	if err != nil || !s.elsewhere {
-		return cmd, err
+	if err != nil {
+		return nil, err
+	}
+	cmd.SysProcAttr = withUs
+	if !s.elsewhere {
+		return cmd, nil
 	}
 	cmd.Args = append([]string{"sh", "-c", `[ ! -e /proc/self/autogroup ] || echo 19 >/proc/self/autogroup; exec nice -n 19 "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)
 	cmd.Path = "/bin/sh"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	return cmd, nil
 }
+
+// withUs ends a process with the suite, which can be killed too: nothing of it may be at work
+// while the next run begins.
+var withUs = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 
 func (s *suite) pulumiQuietly(t *testing.T, args ...string) (string, error) {
 	t.Helper()
@@ -304,7 +384,7 @@ func health(container string) string {
 func (s *suite) expectHealthy(t *testing.T) {
 	t.Helper()
 	want := []string{"alorig_postgres", "alorig_redis", "alorig_caddy"}
-	for _, app := range ledger.Alorig().Apps {
+	for _, app := range fleet.Apps {
 		for _, c := range app.Containers {
 			want = append(want, ledger.ContainerName(app.Name, c.Role))
 		}

@@ -110,8 +110,9 @@ func (a *attack) String() string {
 		a.metrics.Requests, len(a.failures), a.metrics.Latencies.Max.Round(time.Millisecond), a.metrics.Latencies.P99.Round(time.Millisecond))
 }
 
-// expectClean reports every failed request, and the longest wait if it is above the bound.
-func (a *attack) expectClean(t *testing.T, longest time.Duration) {
+// expectClean reports every failed request. How long they waited depends on the machine and
+// what else it does: that is measured, and promised nowhere.
+func (a *attack) expectClean(t *testing.T) {
 	t.Helper()
 	t.Logf("%s", a)
 	if a.metrics.Requests == 0 {
@@ -123,9 +124,6 @@ func (a *attack) expectClean(t *testing.T, longest time.Duration) {
 			break
 		}
 		t.Error(f)
-	}
-	if longest > 0 && a.metrics.Latencies.Max > longest {
-		t.Errorf("a request waited %s, at most %s is promised", a.metrics.Latencies.Max, longest)
 	}
 }
 
@@ -205,7 +203,7 @@ func otherApps(app string) []string {
 		"psydge": "https://api.psydge.com/", "snapify": "https://snapify.pk/", "sitebuilder": "https://api.alorig.com/builder/",
 		"observer": "https://api.observeros.app/", "astrotiming": "https://api.astrotiming.com/", "asms": "https://api.schools.alorig.com/",
 	} {
-		if name != app {
+		if _, up := fleet.App(name); up && name != app {
 			addresses = append(addresses, address)
 		}
 	}

@@ -89,17 +89,7 @@ func (s sandbox) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	caddy, err := pinned.Caddy(ctx, s.root, os.Stderr)
-	if err != nil {
-		return err
-	}
-	if err := s.run(ctx, filepath.Join(s.root, "sandbox", "images", "build.sh"), "1", caddy); err != nil {
-		return fmt.Errorf("building the images: %w", err)
-	}
-	if err := s.putStaticBuilds(ctx); err != nil {
-		return err
-	}
-	if err := s.writeConfig(ctx, own); err != nil {
+	if err := s.prepareServer(ctx, own); err != nil {
 		return err
 	}
 	if err := s.writeProject(ctx); err != nil {
@@ -118,6 +108,21 @@ func (s sandbox) prepare(ctx context.Context) error {
 		return nil
 	}
 	return s.pulumi(ctx, own, "stack", "init", stack)
+}
+
+// prepareServer makes the part of it that has nothing to do with Pulumi's CLI and providers.
+func (s sandbox) prepareServer(ctx context.Context, own ownSecrets) error {
+	caddy, err := pinned.Caddy(ctx, "", os.Stderr)
+	if err != nil {
+		return err
+	}
+	if err := s.run(ctx, filepath.Join(s.root, "sandbox", "images", "build.sh"), "1", caddy); err != nil {
+		return fmt.Errorf("building the images: %w", err)
+	}
+	if err := s.putStaticBuilds(ctx); err != nil {
+		return err
+	}
+	return s.writeConfig(ctx, own)
 }
 
 // start starts what an earlier down has stopped: PostgreSQL first, which the rest needs.
