@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/alorig/fleet/internal/ledger"
-	"github.com/alorig/fleet/stacks"
+	"github.com/alorig/fleet/internal/settings"
 )
 
 // TestOnDocker is what the end-to-end suite can try where the official providers are not
@@ -19,7 +19,7 @@ func TestOnDocker(t *testing.T) {
 	}
 	fleet, _ = ledger.Alorig().Through("sitebuilder")
 	s := newSuite(t)
-	s.rate = 20 // what a machine can answer that does other work besides
+	s.modest = true
 	playPulumi(t)
 	s.runParts(t, choose(t, dockerParts, os.Getenv("PART")), os.Getenv("PART") != "")
 }
@@ -78,7 +78,7 @@ func (s *suite) testUpOnDocker(t *testing.T) {
 	if said, err := s.pulumi(t, "stack", "init", stack); err != nil {
 		t.Fatalf("%v: %s", err, said)
 	}
-	s.config(t, "set", stacks.Project+":rollout", fleet.Apps[len(fleet.Apps)-1].Name)
+	s.config(t, "set", settings.Project+":rollout", fleet.Apps[len(fleet.Apps)-1].Name)
 	started = time.Now()
 	s.up(t)
 	s.figures["up from nothing"] = time.Since(started)

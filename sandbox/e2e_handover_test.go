@@ -25,7 +25,7 @@ func (s *suite) testHandover(t *testing.T) {
 	task := postTask(t, client, "https://snapify.pk", 20*time.Second)
 	socket := openSocket(t, client)
 	others := startAttack(browser(t), 20, otherApps("snapify"), nil)
-	load := startAttack(browser(t), s.rate, []string{"https://snapify.pk/"}, []string{"https://snapify.pk/jobs"})
+	load := startAttack(browser(t), s.perSecond(), []string{"https://snapify.pk/"}, []string{"https://snapify.pk/jobs"})
 	time.Sleep(5 * time.Second)
 	s.figures["handover, longest wait at rest"] = rest(t, client, "https://snapify.pk")
 
@@ -110,6 +110,14 @@ func (s *suite) testHandoverOfTwoServers(t *testing.T) {
 	seen.inOrder(t, event{"psydge_backend_next", "destroy"}, event{"psydge_channels_previous", "die"})
 	seen.inOrder(t, event{"sitebuilder_payload_next", "health_status: healthy"}, event{"sitebuilder_payload_previous", "die"}, event{"sitebuilder_payload_next", "destroy"})
 	seen.oneTransient(t)
+}
+
+// perSecond is how many requests go to an app that is handed over.
+func (s *suite) perSecond() int {
+	if s.modest {
+		return 20
+	}
+	return 100
 }
 
 // rest is the longest that one of a hundred requests waits while nothing is updated, under

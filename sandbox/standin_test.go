@@ -35,6 +35,7 @@ import (
 
 	"github.com/alorig/fleet/internal/cloudflaretest"
 	"github.com/alorig/fleet/internal/pinned"
+	"github.com/alorig/fleet/internal/settings"
 	"github.com/alorig/fleet/stacks"
 )
 
@@ -135,7 +136,7 @@ func openStandIn() (*standIn, error) {
 	text, err := os.ReadFile(p.stateFile())
 	if errors.Is(err, os.ErrNotExist) {
 		p.state.Resources = []standInResource{{
-			URN: p.urn("pulumi:pulumi:Stack", stacks.Project+"-"+p.stack), Type: "pulumi:pulumi:Stack",
+			URN: p.urn("pulumi:pulumi:Stack", settings.Project+"-"+p.stack), Type: "pulumi:pulumi:Stack",
 		}}
 		return p, nil
 	}
@@ -146,11 +147,11 @@ func openStandIn() (*standIn, error) {
 }
 
 func (p *standIn) stateFile() string {
-	return filepath.Join(p.backend, ".pulumi", "stacks", stacks.Project, p.stack+".json")
+	return filepath.Join(p.backend, ".pulumi", "stacks", settings.Project, p.stack+".json")
 }
 
 func (p *standIn) urn(token, name string) string {
-	return fmt.Sprintf("urn:pulumi:%s::%s::%s::%s", p.stack, stacks.Project, token, name)
+	return fmt.Sprintf("urn:pulumi:%s::%s::%s::%s", p.stack, settings.Project, token, name)
 }
 
 // save keeps the state whole, whenever the process is killed.
@@ -170,7 +171,7 @@ func (p *standIn) save() error {
 
 // lock takes the stack's lock where the CLI keeps it.
 func (p *standIn) lock() (unlock func() error, err error) {
-	directory := filepath.Join(p.backend, ".pulumi", "locks", "organization", stacks.Project, p.stack)
+	directory := filepath.Join(p.backend, ".pulumi", "locks", "organization", settings.Project, p.stack)
 	if err := os.MkdirAll(directory, 0o700); err != nil {
 		return nil, err
 	}
@@ -286,7 +287,7 @@ func (p *standIn) run() error {
 	if err != nil {
 		return err
 	}
-	err = pulumi.RunErr(stacks.Program, pulumi.WithMocks(stacks.Project, p.stack, p), func(info *pulumi.RunInfo) {
+	err = pulumi.RunErr(stacks.Program, pulumi.WithMocks(settings.Project, p.stack, p), func(info *pulumi.RunInfo) {
 		info.Config, info.ConfigSecretKeys, info.DryRun = plain, secret, p.preview
 	})
 	return errors.Join(append(p.problems, err)...)
