@@ -309,3 +309,27 @@ func TestQuotedMessagesAreReal(t *testing.T) {
 		}
 	}
 }
+
+// "`X` in `FILE`" is how documents say where something stands in the code.
+func TestWhatIsInAFileIsThere(t *testing.T) {
+	t.Parallel()
+	said := regexp.MustCompile("`([^`]+)` in `([a-z]+/[^`]+)`")
+	found := 0
+	for name := range documents(t) {
+		for _, pair := range said.FindAllStringSubmatch(strings.ReplaceAll(read(t, name), "\n", " "), -1) {
+			found++
+			if !exists(pair[2]) {
+				continue // TestPathsExist tells
+			}
+			text := read(t, pair[2])
+			for _, word := range strings.Fields(pair[1]) {
+				if !strings.Contains(text, word) {
+					t.Errorf("%s: %s is said to be in %s, which does not hold %q", name, pair[1], pair[2], word)
+				}
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("found %d places", found)
+	}
+}

@@ -129,25 +129,32 @@ func withEntry(path, entry string) (string, error) {
 	return string(source[:end]) + entry + string(source[end:]), nil
 }
 
-// example is the command with the README's app in it, built once for all tests here.
-var example = sync.OnceValues(func() (built struct {
+// builtExample is the command with the README's app in it, and a project for it.
+type builtExample struct {
 	seventh
 	dir, command string
-}, err error) {
-	if built.seventh, err = readSeventh(); err != nil {
-		return built, err
+}
+
+// exampleDir is where [example] has built; empty if no test has asked for it.
+var exampleDir string
+
+// example builds the example once for all tests here.
+var example = sync.OnceValues(func() (builtExample, error) {
+	s, err := readSeventh()
+	if err != nil {
+		return builtExample{}, err
 	}
-	if built.dir, err = os.MkdirTemp("", "alorig-readme-"); err != nil {
-		return built, err
+	if exampleDir, err = os.MkdirTemp("", "alorig-readme-"); err != nil {
+		return builtExample{}, err
 	}
-	built.command, err = built.build(built.dir)
-	return built, err
+	command, err := s.build(exampleDir)
+	return builtExample{s, exampleDir, command}, err
 })
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if built, err := example(); err == nil {
-		os.RemoveAll(built.dir)
+	if exampleDir != "" {
+		_ = os.RemoveAll(exampleDir)
 	}
 	os.Exit(code)
 }
@@ -191,5 +198,37 @@ func TestTheVerdictOfTheREADME(t *testing.T) {
 	said, code := alorig(t, "check", "--dir", built.dir, "--rollout", "asms")
 	if !strings.Contains(read(t, "README.md"), "```\n"+said+"```\n") || code != 0 {
 		t.Errorf("the README does not show what check says (exit code %d):\n%s", code, said)
+	}
+}
+
+// Every verb and every flag that a document shows is one of the command.
+func TestVerbsExist(t *testing.T) {
+	t.Parallel()
+	call := regexp.MustCompile("(?:^|[|&;(`]) *(?:bin/)?alorig +([a-z]+)((?: +--?[a-z-]+(?:[= ][^-\\s|&;]\\S*)?)*)")
+	flag := regexp.MustCompile(` --([a-z][a-z-]*)`)
+	seen := map[string]string{} // help by verb
+	for name, d := range documents(t) {
+		for _, piece := range code(d) {
+			for _, found := range call.FindAllStringSubmatch(piece, -1) {
+				verb := found[1]
+				help, asked := seen[verb]
+				if !asked {
+					help, _ = alorig(t, verb, "--help")
+					seen[verb] = help
+				}
+				if !strings.Contains(help, "alorig "+verb) {
+					t.Errorf("%s: `%s`: there is no such verb", name, strings.TrimSpace(found[0]))
+					continue
+				}
+				for _, given := range flag.FindAllStringSubmatch(found[2], -1) {
+					if !strings.Contains(help, "--"+given[1]) {
+						t.Errorf("%s: `%s`: alorig %s has no flag --%s", name, strings.TrimSpace(found[0]), verb, given[1])
+					}
+				}
+			}
+		}
+	}
+	if len(seen) < 4 {
+		t.Errorf("the documents name the verbs %v", seen)
 	}
 }

@@ -33,13 +33,11 @@ func readPlan(t *testing.T) plan {
 // header's order.
 func (p plan) table(section string, head ...string) [][]string {
 	p.Helper()
-	for _, t := range p.document.TablesOf(section) {
-		if slices.Equal(t.Head, head) {
-			return t.Rows
-		}
+	rows, err := p.document.Rows(section, head...)
+	if err != nil {
+		p.Fatal(err)
 	}
-	p.Fatalf("docs/plan.md has no table %q below %q", head, section)
-	return nil
+	return rows
 }
 
 // memory reads an amount as the plan writes it.

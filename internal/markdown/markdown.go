@@ -5,6 +5,7 @@ package markdown
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -38,21 +39,6 @@ type Table struct {
 	Section string // the heading above it
 	Head    []string
 	Rows    [][]string
-}
-
-// Column returns the cells below a title. It fails for a title that the table does not have.
-func (t Table) Column(title string) ([]string, error) {
-	for i, head := range t.Head {
-		if head != title {
-			continue
-		}
-		cells := make([]string, len(t.Rows))
-		for row := range t.Rows {
-			cells[row] = t.Rows[row][i]
-		}
-		return cells, nil
-	}
-	return nil, fmt.Errorf("the table of %q has no column %q; it has %s", t.Section, title, strings.Join(t.Head, ", "))
 }
 
 // Read reads a Markdown file.
@@ -102,15 +88,15 @@ func Read(path string) (Document, error) {
 	return d, err
 }
 
-// TablesOf returns the tables below a heading, as far as the next heading.
-func (d Document) TablesOf(section string) []Table {
-	var found []Table
+// Rows returns the rows of the table below a heading that has this header. It fails if
+// there is none.
+func (d Document) Rows(section string, head ...string) ([][]string, error) {
 	for _, t := range d.Tables {
-		if t.Section == section {
-			found = append(found, t)
+		if t.Section == section && slices.Equal(t.Head, head) {
+			return t.Rows, nil
 		}
 	}
-	return found
+	return nil, fmt.Errorf("%s has no table below %q with the header %q", d.Path, section, head)
 }
 
 // addAnchor adds a heading by GitHub's rule: lower case, no punctuation but dashes and

@@ -1,6 +1,7 @@
 package markdown
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,18 +39,11 @@ func TestRead(t *testing.T) {
 	if want := []Block{{"go", "A & B: c_d?", "func f() {}\n\nvar x int\n"}, {"", "Twice", "indented\n"}, {"", "Twice", "listed\n"}}; !slices.Equal(d.Blocks, want) {
 		t.Errorf("blocks %q, want %q", d.Blocks, want)
 	}
-	tables := d.TablesOf("A & B: c_d?")
-	if len(tables) != 1 {
-		t.Fatalf("%d tables, want 1", len(tables))
+	rows, err := d.Rows("A & B: c_d?", "App", "Port")
+	if err != nil || fmt.Sprintf("%q", rows) != `[["Psydge" "8012"] ["a | b" ""]]` {
+		t.Errorf("rows %q, %v", rows, err)
 	}
-	ports, err := tables[0].Column("Port")
-	if err != nil || !slices.Equal(ports, []string{"8012", ""}) {
-		t.Errorf("ports %q, %v", ports, err)
-	}
-	if got := tables[0].Rows[1][0]; got != "a | b" {
-		t.Errorf("an escaped bar reads %q", got)
-	}
-	if _, err := tables[0].Column("Host"); err == nil {
-		t.Error("finds a column that is not there")
+	if _, err := d.Rows("A & B: c_d?", "App", "Host"); err == nil {
+		t.Error("finds a table that is not there")
 	}
 }
