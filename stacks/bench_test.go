@@ -31,7 +31,7 @@ func syntheticFleet(b *testing.B, n int) (Fleet, settings.Config) {
 			RedisDB: 2 + i, KeyPrefix: name + ":",
 			Databases: []ledger.Database{{Name: name + "_db", Role: name, Connections: 4}},
 			Hosts:     []ledger.Host{{Name: zone, Zone: zone, Proxied: true}, {Name: "api." + zone, Zone: zone, Proxied: true}},
-			Routes:    []ledger.Route{{Host: zone, Static: "web"}, {Host: "api." + zone, Upstream: ledger.Backend, Port: port}},
+			Routes:    []ledger.Route{{Host: zone, Static: "web"}, {Host: "api." + zone, Upstream: ledger.Backend}},
 		})
 		secrets := []string{"SECRET_KEY"}
 		f.Workloads[name] = []workload.Spec{

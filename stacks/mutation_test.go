@@ -86,7 +86,7 @@ var bookings = []struct {
 		l.Apps[2].Routes = append(l.Apps[2].Routes, ledger.Route{Host: "alorig.com", Path: "/builder/api", Static: "builder"})
 	}, "route-allocation", "alorig.com/builder/api: is served twice"},
 	{"upstream that the app does not have", func(l *ledger.Ledger) { snapify(l).Routes[1].Upstream = ledger.Payload }, "route-allocation", "goes to snapify_payload"},
-	{"upstream on another app's port", func(l *ledger.Ledger) { snapify(l).Routes[1].Port = 8012 }, "route-allocation", "goes to port 8012 of snapify_backend"},
+	{"upstream that listens on nothing", func(l *ledger.Ledger) { snapify(l).Routes[1].Upstream = ledger.Worker }, "route-allocation", "goes to snapify_celery_worker, which listens on no port"},
 	{"route without a target", func(l *ledger.Ledger) { snapify(l).Routes[2].Static = "" }, "route-allocation", "has no single target"},
 	{"static build outside its directory", func(l *ledger.Ledger) { snapify(l).Routes[2].Static = "../psydge/web" }, "route-allocation", "names the static build"},
 	{"path that is none", func(l *ledger.Ledger) { l.Apps[2].Routes[0].Path = "/builder/" }, "route-allocation", `has the path "/builder/"`},

@@ -950,7 +950,7 @@ func TestTheGuardRefusesBeforeAnythingIsRegistered(t *testing.T) {
 		}, []string{"1 finding refuses this update; nothing was changed", "- [secret-handling] asms_backend", "SENDGRID_API_KEY", "docs/policies.md"}},
 		{"a Redis database of another", func(f Fleet) Fleet { f.Ledger.Apps[0].RedisDB = 0; return f }, []string{"- [redis-allocation] psydge", "which igny8 has"}},
 		{"a port of another", func(f Fleet) Fleet {
-			f.Ledger.Apps[5].Containers[0].Port, f.Ledger.Apps[5].Routes[1].Port = 8012, 8012
+			f.Ledger.Apps[5].Containers[0].Port = 8012
 			return f
 		}, []string{"- [port-allocation] asms_backend", "psydge_backend"}},
 		{"a fleet above the trigger", func(f Fleet) Fleet {

@@ -24,7 +24,7 @@ func seventhEntry() ledger.App {
 		RedisDB: 8, KeyPrefix: "seventh:",
 		Databases: []ledger.Database{{Name: "seventh_db", Role: "seventh", Connections: 4}},
 		Hosts:     []ledger.Host{{Name: "seventh.alorig.com", Zone: "alorig.com", Proxied: true}},
-		Routes:    []ledger.Route{{Host: "seventh.alorig.com", Upstream: ledger.Backend, Port: 8024}},
+		Routes:    []ledger.Route{{Host: "seventh.alorig.com", Upstream: ledger.Backend}},
 	}
 }
 

@@ -149,7 +149,8 @@ func served(a ledger.App, r ledger.Route) string {
 		}
 		return s
 	}
-	s := fmt.Sprintf("%s:%d%s", ledger.ContainerName(a.Name, r.Upstream), r.Port, r.AddPrefix)
+	c, _ := a.Container(r.Upstream)
+	s := fmt.Sprintf("%s:%d%s", ledger.ContainerName(a.Name, r.Upstream), c.Port, r.AddPrefix)
 	if r.WebSocket {
 		s += ", WebSocket"
 	}

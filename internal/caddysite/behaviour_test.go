@@ -588,12 +588,12 @@ func TestReload(t *testing.T) {
 func TestMixedHost(t *testing.T) {
 	c := startCaddy(t, "observer")
 	api := startUpstream(t, "seventh_backend")
-	app := ledger.App{Name: "seventh", Routes: []ledger.Route{
+	app := ledger.App{Name: "seventh", Containers: []ledger.Container{{Role: ledger.Backend, Port: 8099}}, Routes: []ledger.Route{
 		{Host: "seventh.example.com", Static: "web"},
-		{Host: "seventh.example.com", Path: "/api", Upstream: ledger.Backend, Port: 8099},
+		{Host: "seventh.example.com", Path: "/api", Upstream: ledger.Backend},
 		{Host: "seventh.example.com", Path: "/bare", Static: "bare"},
 		{Host: "seventh.example.com", Path: "/outside", Static: "bare", Restricted: true},
-		{Host: "seventh.example.com", Path: "/api/admin", Upstream: ledger.Backend, Port: 8099, Restricted: true, AddPrefix: "/admin"},
+		{Host: "seventh.example.com", Path: "/api/admin", Upstream: ledger.Backend, Restricted: true, AddPrefix: "/admin"},
 	}}
 	text := render(t, app, caddysite.Options{TLS: caddysite.Internal, AdminCIDRs: []netip.Prefix{netip.MustParsePrefix(admin + "/32")}})
 	text = strings.ReplaceAll(text, "seventh_backend:8099", api.address)

@@ -158,10 +158,15 @@ func handle(app ledger.App, r ledger.Route, admins []netip.Prefix) (Handle, erro
 		if err := checkText("upstream", string(r.Upstream), namePattern, nameForm); err != nil {
 			return Handle{}, fmt.Errorf("route %s: %w", r.Key(), err)
 		}
-		if r.Port < 1 || r.Port > 65535 {
-			return Handle{}, fmt.Errorf("route %s goes to port %d; ports are 1 to 65535: give the port the container listens on", r.Key(), r.Port)
+		container := ledger.ContainerName(app.Name, r.Upstream)
+		upstream, ok := app.Container(r.Upstream)
+		if !ok {
+			return Handle{}, fmt.Errorf("route %s goes to %s, which %s does not have; name one of its containers", r.Key(), container, app.Name)
 		}
-		container, port := ledger.ContainerName(app.Name, r.Upstream), ":"+strconv.Itoa(r.Port)
+		if upstream.Port < 1 || upstream.Port > 65535 {
+			return Handle{}, fmt.Errorf("route %s goes to %s, whose port is %d; ports are 1 to 65535: give the container its port", r.Key(), container, upstream.Port)
+		}
+		port := ":" + strconv.Itoa(upstream.Port)
 		h.Upstream, h.Next = container+port, ledger.NextName(container)+port
 	}
 	return h, nil

@@ -51,7 +51,7 @@ func TestRenderIsDeterministic(t *testing.T) {
 
 func TestRenderRefuses(t *testing.T) {
 	valid := caddysite.Options{TLS: caddysite.Cloudflare, AdminCIDRs: admins}
-	backend := ledger.Route{Host: "api.example.com", Upstream: ledger.Backend, Port: 8099}
+	backend := ledger.Route{Host: "api.example.com", Upstream: ledger.Backend}
 	with := func(change func(*ledger.Route)) []ledger.Route {
 		r := backend
 		change(&r)
@@ -80,14 +80,15 @@ func TestRenderRefuses(t *testing.T) {
 		"static":           {routes: []ledger.Route{{Host: "a.com", Static: "../../etc"}}, options: valid, want: `the static build "../../etc"`},
 		"static socket":    {routes: []ledger.Route{{Host: "a.com", Static: "web", WebSocket: true}}, options: valid, want: "takes neither a prefix nor WebSockets"},
 		"upstream":         {routes: with(func(r *ledger.Route) { r.Upstream = "x y" }), options: valid, want: `the upstream "x y"`},
-		"port":             {routes: with(func(r *ledger.Route) { r.Port = 0 }), options: valid, want: "goes to port 0; ports are 1 to 65535"},
+		"port":             {routes: with(func(r *ledger.Route) { r.Upstream = ledger.Worker }), options: valid, want: "goes to seventh_celery_worker, whose port is 0; ports are 1 to 65535"},
+		"no container":     {routes: with(func(r *ledger.Route) { r.Upstream = ledger.Channels }), options: valid, want: "goes to seventh_channels, which seventh does not have"},
 		"no target":        {routes: []ledger.Route{{Host: "a.com"}}, options: valid, want: "exactly one of the two"},
 		"two targets":      {routes: with(func(r *ledger.Route) { r.Static = "web" }), options: valid, want: "exactly one of the two"},
 		"twice":            {routes: []ledger.Route{backend, backend}, options: valid, want: `"api.example.com" is routed twice`},
 		"nothing":          {options: valid, want: "has no routes"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			app := ledger.App{Name: "seventh", Routes: c.routes}
+			app := ledger.App{Name: "seventh", Containers: []ledger.Container{{Role: ledger.Backend, Port: 8099}, {Role: ledger.Worker}}, Routes: c.routes}
 			if c.app != "" {
 				app.Name = c.app
 			}

@@ -15,7 +15,8 @@ import (
 func FuzzRender(f *testing.F) {
 	for _, app := range ledger.Alorig().Apps {
 		for _, r := range app.Routes {
-			f.Add(app.Name, r.Host, r.Path, r.Static, string(r.Upstream), r.Port, r.AddPrefix, r.WebSocket, r.Restricted)
+			c, _ := app.Container(r.Upstream)
+			f.Add(app.Name, r.Host, r.Path, r.Static, string(r.Upstream), c.Port, r.AddPrefix, r.WebSocket, r.Restricted)
 		}
 	}
 	f.Add("x\n}\nevil.com {", "a.com", "", "web", "", 0, "", false, false)
@@ -25,8 +26,8 @@ func FuzzRender(f *testing.F) {
 	f.Add("x", "a.com", "/a", "", "backend", 80, "/b\\", false, true)
 	f.Add("import", "(snippet)", "/#", "import", "import", 80, "", false, false)
 	f.Fuzz(func(t *testing.T, name, host, path, static, upstream string, port int, prefix string, socket, restricted bool) {
-		app := ledger.App{Name: name, Routes: []ledger.Route{
-			{Host: host, Path: path, Static: static, Upstream: ledger.Role(upstream), Port: port, AddPrefix: prefix, WebSocket: socket, Restricted: restricted},
+		app := ledger.App{Name: name, Containers: []ledger.Container{{Role: ledger.Role(upstream), Port: port}}, Routes: []ledger.Route{
+			{Host: host, Path: path, Static: static, Upstream: ledger.Role(upstream), AddPrefix: prefix, WebSocket: socket, Restricted: restricted},
 			{Host: "second.example.com", Static: "web"},
 		}}
 		o := caddysite.Options{TLS: caddysite.Cloudflare, AdminCIDRs: []netip.Prefix{netip.MustParsePrefix("203.0.113.7/32")}}

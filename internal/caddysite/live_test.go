@@ -177,16 +177,18 @@ func (c *caddy) site(t *testing.T, name string) string {
 	for _, r := range app.Routes {
 		if r.Upstream != "" {
 			container := ledger.ContainerName(app.Name, r.Upstream)
+			booked, _ := app.Container(r.Upstream)
+			port := ":" + strconv.Itoa(booked.Port)
 			if c.upstreams[container] == nil {
 				c.upstreams[container] = startUpstream(t, container)
 			}
-			text = strings.ReplaceAll(text, container+":"+strconv.Itoa(r.Port), c.upstreams[container].address)
+			text = strings.ReplaceAll(text, container+port, c.upstreams[container].address)
 			// Its next version, which does not run unless a test starts it.
 			next := ledger.NextName(container)
 			if c.upstreams[next] == nil {
 				c.upstreams[next] = newUpstream(t, next)
 			}
-			text = strings.ReplaceAll(text, next+":"+strconv.Itoa(r.Port), c.upstreams[next].address)
+			text = strings.ReplaceAll(text, next+port, c.upstreams[next].address)
 			continue
 		}
 		root := filepath.Join(c.dir, "static", app.Name, r.Static)

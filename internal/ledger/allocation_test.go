@@ -89,8 +89,7 @@ func TestCheck(t *testing.T) {
 		{"two targets", psydge(func(a *App) { a.Routes[1].Static = "web" }), "route-allocation", "api.psydge.com", "no single target"},
 		{"static build outside its directory", psydge(func(a *App) { a.Routes[0].Static = "../web" }), "route-allocation", "psydge.com", `"../web"`},
 		{"upstream the app does not have", psydge(func(a *App) { a.Routes[1].Upstream = Payload }), "route-allocation", "api.psydge.com", "psydge_payload, which psydge does not have"},
-		{"upstream on another port", psydge(func(a *App) { a.Routes[1].Port = 8013 }), "route-allocation", "api.psydge.com", "listens on 8012"},
-		{"upstream that serves nothing", psydge(func(a *App) { a.Routes[1].Upstream, a.Routes[1].Port = Worker, 0 }), "route-allocation", "api.psydge.com", "port 0 of psydge_celery_worker"},
+		{"upstream that serves nothing", psydge(func(a *App) { a.Routes[1].Upstream = Worker }), "route-allocation", "api.psydge.com", "psydge_celery_worker, which listens on no port"},
 		{"route twice", psydge(func(a *App) { a.Routes = append(a.Routes, Route{Host: "psydge.com", Path: "/app", Static: "app"}) }), "route-allocation", "psydge.com/app", "also as psydge.com by psydge"},
 		{"route of two apps", edit(func(l *Ledger) {
 			l.Apps[5].Hosts = append(l.Apps[5].Hosts, Host{"alorig.com", "alorig.com", true})
@@ -136,6 +135,7 @@ func TestCheckReportsEverythingSorted(t *testing.T) {
 		l.Apps[2].Containers[0].Port = 8011
 		l.Apps[5].Hosts[1].Proxied = true
 		l.Apps[3].Containers[1].Memory.Limit = 1
+		l.Apps[4].Routes[1].Upstream = Worker
 	})
 	want := []string{"container-memory", "dns-certificate", "port-allocation", "redis-allocation", "route-allocation"}
 	for range 5 {

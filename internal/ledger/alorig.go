@@ -68,8 +68,8 @@ func Alorig() Ledger {
 				},
 				Routes: []Route{
 					{Host: "psydge.com", Static: "web"},
-					{Host: "api.psydge.com", Upstream: Backend, Port: 8012},
-					{Host: "ws.psydge.com", Upstream: Channels, Port: 8013, WebSocket: true},
+					{Host: "api.psydge.com", Upstream: Backend},
+					{Host: "ws.psydge.com", Upstream: Channels, WebSocket: true},
 				},
 			},
 			{
@@ -90,8 +90,8 @@ func Alorig() Ledger {
 					{Name: "admin.snapify.pk", Zone: "snapify.pk", Proxied: true},
 				},
 				Routes: []Route{
-					{Host: "snapify.pk", Upstream: Backend, Port: 8014},
-					{Host: "api.snapify.pk", Upstream: Backend, Port: 8014, AddPrefix: "/api"},
+					{Host: "snapify.pk", Upstream: Backend},
+					{Host: "api.snapify.pk", Upstream: Backend, AddPrefix: "/api"},
 					{Host: "app.snapify.pk", Static: "app"},
 					{Host: "admin.snapify.pk", Static: "admin", Restricted: true},
 				},
@@ -119,9 +119,9 @@ func Alorig() Ledger {
 				},
 				Routes: []Route{
 					{Host: "alorig.com", Path: "/builder", Static: "builder"},
-					{Host: "api.alorig.com", Path: "/builder", Upstream: Backend, Port: 8016},
-					{Host: "cms.alorig.com", Upstream: Payload, Port: 8017},
-					{Host: "*.sites.alorig.com", Upstream: Payload, Port: 8017},
+					{Host: "api.alorig.com", Path: "/builder", Upstream: Backend},
+					{Host: "cms.alorig.com", Upstream: Payload},
+					{Host: "*.sites.alorig.com", Upstream: Payload},
 				},
 			},
 			{
@@ -141,7 +141,7 @@ func Alorig() Ledger {
 				},
 				Routes: []Route{
 					{Host: "observeros.app", Static: "web"},
-					{Host: "api.observeros.app", Upstream: Backend, Port: 8018},
+					{Host: "api.observeros.app", Upstream: Backend},
 				},
 			},
 			{
@@ -161,7 +161,7 @@ func Alorig() Ledger {
 				},
 				Routes: []Route{
 					{Host: "astrotiming.com", Static: "web"},
-					{Host: "api.astrotiming.com", Upstream: Backend, Port: 8020},
+					{Host: "api.astrotiming.com", Upstream: Backend},
 				},
 			},
 			{
@@ -181,7 +181,7 @@ func Alorig() Ledger {
 				},
 				Routes: []Route{
 					{Host: "schools.alorig.com", Static: "web"},
-					{Host: "api.schools.alorig.com", Upstream: Backend, Port: 8022},
+					{Host: "api.schools.alorig.com", Upstream: Backend},
 				},
 			},
 		},

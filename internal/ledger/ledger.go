@@ -121,8 +121,7 @@ type Route struct {
 	Host       string `json:"host"`
 	Path       string `json:"path,omitempty"`       // "" is the whole host; "/builder" is that path and all below
 	Static     string `json:"static,omitempty"`     // name of a static build, served with SPA fallback
-	Upstream   Role   `json:"upstream,omitempty"`   // or the container that answers
-	Port       int    `json:"port,omitempty"`       // the upstream's port
+	Upstream   Role   `json:"upstream,omitempty"`   // or the container that answers, on its own port
 	AddPrefix  string `json:"addPrefix,omitempty"`  // put before the path the upstream sees
 	WebSocket  bool   `json:"webSocket,omitempty"`  // long-lived connections, kept across reloads
 	Restricted bool   `json:"restricted,omitempty"` // administrators' addresses only

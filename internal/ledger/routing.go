@@ -129,8 +129,8 @@ func checkRouting(l Ledger) []Finding {
 				c, ok := a.Container(r.Upstream)
 				if !ok {
 					bad("goes to "+ContainerName(a.Name, r.Upstream)+", which "+a.Name+" does not have", "an upstream is a container of the same app", "Correct Upstream.")
-				} else if c.Port != r.Port || r.Port == 0 {
-					bad(fmt.Sprintf("goes to port %d of %s", r.Port, ContainerName(a.Name, r.Upstream)), fmt.Sprintf("the container listens on %d", c.Port), "Correct Port.")
+				} else if c.Port == 0 {
+					bad("goes to "+ContainerName(a.Name, r.Upstream)+", which listens on no port", "an upstream is a container that serves", "Correct Upstream.")
 				}
 			}
 			for _, c := range claims[r.Host] {

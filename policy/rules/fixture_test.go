@@ -281,13 +281,11 @@ func manyApps(n int) ledger.Ledger {
 		a.KeyPrefix, a.RedisDB = a.Name+":", 2+i
 		a.Databases = []ledger.Database{{Name: a.Name + "_db", Role: a.Name, Connections: 13}}
 		a.Containers = slices.Clone(a.Containers)
-		ports := map[ledger.Role]int{}
 		for j := range a.Containers {
 			c := &a.Containers[j]
 			c.Database = a.Name + "_db"
 			if c.Port != 0 {
 				c.Port = 10000 + 2*i + j
-				ports[c.Role] = c.Port
 			}
 		}
 		rename := strings.NewReplacer("psydge.com", a.Name+".com")
@@ -296,7 +294,7 @@ func manyApps(n int) ledger.Ledger {
 			a.Hosts[j].Name, a.Hosts[j].Zone = rename.Replace(a.Hosts[j].Name), rename.Replace(a.Hosts[j].Zone)
 		}
 		for j := range a.Routes {
-			a.Routes[j].Host, a.Routes[j].Port = rename.Replace(a.Routes[j].Host), ports[a.Routes[j].Upstream]
+			a.Routes[j].Host = rename.Replace(a.Routes[j].Host)
 		}
 		l.Apps = append(l.Apps, a)
 	}
