@@ -27,8 +27,9 @@ type AppArgs struct {
 	TLS        caddysite.TLS
 	AdminCIDRs []netip.Prefix
 
-	// Previous is the gate of the app before this one: its containers wait for it.
-	Previous *Gate
+	// WaitFor is the gate of the app before this one; nil for the first app. No container
+	// of this app is touched before it is open.
+	WaitFor *Gate
 }
 
 // App is one Alorig application: its databases, its share of Redis, its containers,
@@ -52,75 +53,24 @@ func NewApp(ctx *pulumi.Context, name string, args *AppArgs, opts ...pulumi.Reso
 	}
 	within := pulumi.Parent(app)
 
-	databases := map[string]*Database{}
-	var stores []pulumi.Resource
-	for _, db := range args.App.Databases {
-		password, err := secretValue(args.Secrets, args.App.Name, workload.DatabasePasswordKey(args.App, db))
-		if err != nil {
-			return nil, err
-		}
-		postgres := args.Platform.service(ledger.Postgres)
-		databases[db.Name], err = NewDatabase(ctx, ledger.Logical(args.App.Name, db.Name), &DatabaseArgs{
-			App: args.App, Database: db, Server: postgres.Container, Port: postgres.Port, Password: password,
-		}, within, pulumi.DependsOn(args.Platform.Ready))
-		if err != nil {
-			return nil, err
-		}
-		stores = append(stores, databases[db.Name].Ready)
-	}
-
-	password, err := secretValue(args.Secrets, args.App.Name, workload.RedisPasswordKey)
+	stores, err := newStores(ctx, args, within)
 	if err != nil {
 		return nil, err
 	}
-	redis := args.Platform.service(ledger.Redis)
-	user, err := NewRedisUser(ctx, ledger.Logical(args.App.Name, "redis"), &RedisUserArgs{
-		App: args.App, Server: redis.Container, Port: redis.Port, Password: password,
-		AdminPassword: args.Platform.redisPassword, Shell: args.Platform.shell,
-	}, within, pulumi.DependsOn(args.Platform.Ready))
+	workloads, err := newWorkloads(ctx, args, stores, within)
 	if err != nil {
 		return nil, err
 	}
-	stores = append(stores, user.Ready)
-
-	images, err := pullImages(ctx, args, within)
-	if err != nil {
-		return nil, err
-	}
-
-	before := slices.Concat(stores, args.Platform.Ready)
-	if args.Previous != nil {
-		before = append(before, args.Previous.Passed)
-	}
-	workloads := make([]*WorkloadArgs, len(args.Workloads))
-	for i, spec := range args.Workloads {
-		c, _ := args.App.Container(spec.Role)
-		secrets := map[string]pulumi.StringOutput{}
-		for _, key := range spec.Secrets {
-			if secrets[key], err = secretValue(args.Secrets, args.App.Name, key); err != nil {
-				return nil, err
-			}
-		}
-		workloads[i] = &WorkloadArgs{
-			App: args.App, Container: c, Spec: spec,
-			Image:       args.Images[c.Image],
-			Secrets:     secrets,
-			DatabaseURL: databases[c.Database].URL, RedisURL: user.URL,
-			Network: args.Platform.Network, NetworkName: args.Platform.networkName,
-			After: append(slices.Clone(before), images[c.Image]),
-		}
-	}
-	containers, err := app.rollOut(ctx, args.Platform, args.App.Name, workloads, within)
-	if err != nil {
+	if err := rollOut(ctx, args, workloads, within); err != nil {
 		return nil, err
 	}
 	var names []string
 	var running []pulumi.Resource
 	triggers := pulumi.Array{}
-	for _, spec := range args.Workloads {
-		names = append(names, ledger.ContainerName(args.App.Name, spec.Role))
-		running = append(running, containers[spec.Role].Done)
-		triggers = append(triggers, containers[spec.Role].Container.ID())
+	for _, w := range workloads {
+		names = append(names, w.container.name)
+		running = append(running, w.Done)
+		triggers = append(triggers, w.Container.ID())
 	}
 
 	if _, err := NewDomain(ctx, ledger.Logical(args.App.Name, "domain"), &DomainArgs{
@@ -149,62 +99,130 @@ func NewApp(ctx *pulumi.Context, name string, args *AppArgs, opts ...pulumi.Reso
 	return app, nil
 }
 
-// rollOut registers the containers in the order in which an update of the app goes. The
-// database is migrated. Each serving container's next version is proven. The serving
-// containers are handed over, one after the other; as soon as a next version serves, the
-// workers are replaced. Of beat the old one ends before the new one starts.
-func (a *App) rollOut(ctx *pulumi.Context, platform *Platform, name string, workloads []*WorkloadArgs, within pulumi.ResourceOption) (map[ledger.Role]*Workload, error) {
-	var proven []pulumi.Resource
-	var serving, others []*WorkloadArgs
+// rollOut registers the containers in the order in which an update of the app goes:
+//
+//  1. The database is migrated.
+//  2. The next version of each serving container is tried, but for the first one's, which
+//     step 3 starts anyway before anything stops.
+//  3. The serving containers are handed over to their next versions, one after the other.
+//  4. As soon as the first next version serves, the workers and beat are replaced.
+func rollOut(ctx *pulumi.Context, args *AppArgs, workloads []*Workload, within pulumi.ResourceOption) error {
+	var serving, background []*Workload
+	var ready []pulumi.Resource // what must be true before anything stops
 	for _, w := range workloads {
-		if w.Container.Role.Serves() {
+		if w.role.Serves() {
 			serving = append(serving, w)
 		} else {
-			others = append(others, w)
+			background = append(background, w)
 		}
-		if w.Container.Role == ledger.Backend {
-			migration, err := NewMigration(ctx, ledger.Logical(name, "migration"), &MigrationArgs{Workload: w, Platform: platform, After: w.After}, within)
+		if w.role == ledger.Backend {
+			migration, err := NewMigration(ctx, ledger.Logical(args.App.Name, "migration"), &MigrationArgs{Workload: w}, within)
 			if err != nil {
-				return nil, err
+				return err
 			}
-			proven = append(proven, migration.Done)
+			ready = append(ready, migration.Done)
 		}
 	}
 	for i, w := range serving {
-		var err error
-		w.Handover, err = NewHandover(ctx, ledger.Logical(name, string(w.Container.Role), "handover"), &HandoverArgs{
-			Workload: w, Platform: platform, Try: i > 0, After: slices.Concat(w.After, proven),
+		if i == 0 {
+			continue
+		}
+		if err := w.Try(ctx, ready...); err != nil {
+			return err
+		}
+		ready = append(ready, w.Tried)
+	}
+	for i, w := range serving {
+		before := ready
+		if i > 0 {
+			before = []pulumi.Resource{serving[i-1].Done}
+		}
+		if err := w.HandOver(ctx, before...); err != nil {
+			return err
+		}
+	}
+	if len(serving) > 0 {
+		ready = append(ready, serving[0].Taken)
+	}
+	for _, w := range background {
+		if err := w.Replace(ctx, ready...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stores are where an app keeps its data.
+type stores struct {
+	databases map[string]*Database
+	redis     *RedisUser
+	ready     []pulumi.Resource
+}
+
+func newStores(ctx *pulumi.Context, args *AppArgs, within pulumi.ResourceOption) (stores, error) {
+	s := stores{databases: map[string]*Database{}}
+	afterPlatform := pulumi.DependsOn(args.Platform.Ready)
+	postgres, redis := args.Platform.service(ledger.Postgres), args.Platform.service(ledger.Redis)
+	for _, db := range args.App.Databases {
+		password, err := secretValue(args.Secrets, args.App.Name, workload.DatabasePasswordKey(args.App, db))
+		if err != nil {
+			return s, err
+		}
+		created, err := NewDatabase(ctx, ledger.Logical(args.App.Name, db.Name), &DatabaseArgs{
+			App: args.App, Database: db, Server: postgres.Container, Port: postgres.Port, Password: password,
+		}, within, afterPlatform)
+		if err != nil {
+			return s, err
+		}
+		s.databases[db.Name] = created
+		s.ready = append(s.ready, created.Ready)
+	}
+	password, err := secretValue(args.Secrets, args.App.Name, workload.RedisPasswordKey)
+	if err != nil {
+		return s, err
+	}
+	s.redis, err = NewRedisUser(ctx, ledger.Logical(args.App.Name, "redis"), &RedisUserArgs{
+		App: args.App, Server: redis.Container, Port: redis.Port, Password: password,
+		AdminPassword: args.Platform.redisPassword, Shell: args.Platform.shell,
+	}, within, afterPlatform)
+	if err != nil {
+		return s, err
+	}
+	s.ready = append(s.ready, s.redis.Ready)
+	return s, nil
+}
+
+// newWorkloads registers the app's images and workloads. No step of a workload runs
+// before its image, the stores, the platform and the gate of the app before are there.
+func newWorkloads(ctx *pulumi.Context, args *AppArgs, stores stores, within pulumi.ResourceOption) ([]*Workload, error) {
+	images, err := pullImages(ctx, args, within)
+	if err != nil {
+		return nil, err
+	}
+	before := slices.Concat(stores.ready, args.Platform.Ready)
+	if args.WaitFor != nil {
+		before = append(before, args.WaitFor.Passed)
+	}
+	workloads := make([]*Workload, len(args.Workloads))
+	for i, spec := range args.Workloads {
+		c, _ := args.App.Container(spec.Role)
+		secrets := map[string]pulumi.StringOutput{}
+		for _, key := range spec.Secrets {
+			if secrets[key], err = secretValue(args.Secrets, args.App.Name, key); err != nil {
+				return nil, err
+			}
+		}
+		workloads[i], err = NewWorkload(ctx, ledger.Logical(args.App.Name, string(spec.Role)), &WorkloadArgs{
+			App: args.App, Container: c, Spec: spec, Platform: args.Platform,
+			Image: args.Images[c.Image], Secrets: secrets,
+			DatabaseURL: stores.databases[c.Database].URL, RedisURL: stores.redis.URL,
+			After: append(slices.Clone(before), images[c.Image]),
 		}, within)
 		if err != nil {
 			return nil, err
 		}
-		if w.Handover.Proven != nil {
-			proven = append(proven, w.Handover.Proven)
-		}
 	}
-	registered := map[ledger.Role]*Workload{}
-	register := func(w *WorkloadArgs, after []pulumi.Resource) error {
-		w.After = slices.Concat(w.After, after)
-		var err error
-		registered[w.Container.Role], err = NewWorkload(ctx, ledger.Logical(name, string(w.Container.Role)), w, within)
-		return err
-	}
-	previous := proven
-	for _, w := range serving {
-		if err := register(w, previous); err != nil {
-			return nil, err
-		}
-		previous = []pulumi.Resource{registered[w.Container.Role].Done}
-	}
-	if len(serving) > 0 {
-		proven = append(proven, serving[0].Handover.Taken)
-	}
-	for _, w := range others {
-		if err := register(w, proven); err != nil {
-			return nil, err
-		}
-	}
-	return registered, nil
+	return workloads, nil
 }
 
 // pullImages registers each image of the app once. Images stay on the server when

@@ -85,12 +85,12 @@ func (c container) register(ctx *pulumi.Context, name string, opts ...pulumi.Res
 		MemorySwap:        pulumi.Int(int(c.memory.Limit)), // equal: no swap
 
 		Restart:             pulumi.String("unless-stopped"),
-		DestroyGraceSeconds: pulumi.Int(int(c.grace.Seconds())), // unset, the provider kills at once
-		StopTimeout:         pulumi.Int(int(c.grace.Seconds())),
+		DestroyGraceSeconds: pulumi.Int(seconds(c.grace)), // unset, the provider kills at once
+		StopTimeout:         pulumi.Int(seconds(c.grace)),
 		// With mustRun a refresh deletes a stopped container (docs/provider-surprises.md).
 		MustRun:     pulumi.Bool(false),
 		Wait:        pulumi.Bool(true),
-		WaitTimeout: pulumi.Int(int(workload.Patience.Seconds())),
+		WaitTimeout: pulumi.Int(seconds(workload.Patience)),
 		Healthcheck: docker.ContainerHealthcheckArgs{
 			Tests:       pulumi.ToStringArray(c.probe.Test),
 			Interval:    pulumi.String(dockerDuration(c.probe.Interval)),
@@ -138,7 +138,7 @@ func (c container) create() string {
 		"--pull", "never", "--init", "--network", c.networkName,
 		"--memory", megabytes(c.memory.Limit), "--memory-reservation", megabytes(c.memory.Steady), "--memory-swap", megabytes(c.memory.Limit),
 		"--cpu-shares", strconv.Itoa(backgroundShares),
-		"--stop-timeout", strconv.Itoa(int(c.grace.Seconds())),
+		"--stop-timeout", strconv.Itoa(seconds(c.grace)),
 		"--log-driver", "json-file", "--log-opt", "max-size=" + logFileSize, "--log-opt", "max-file=" + logFiles,
 		"--security-opt", "no-new-privileges:true", "--cap-drop", "ALL",
 	}
@@ -172,6 +172,9 @@ func (c container) create() string {
 	b.WriteString("\n}\n")
 	return b.String()
 }
+
+// seconds is a duration in whole seconds, as Docker and the scripts take it.
+func seconds(d time.Duration) int { return int(d.Seconds()) }
 
 // megabytes writes an amount as the docker command takes it.
 func megabytes(m ledger.MiB) string { return strconv.Itoa(int(m)) + "m" }

@@ -27,19 +27,19 @@ var processes = map[ledger.Role]workload.Process{
 }
 
 // What stands beside a container for a while is created by a command, the container
-// itself by the provider. Both must say the same, or something else was proven.
+// itself by the provider. Both must say the same, or something else was tried.
 func TestTheNextVersionIsWhatTheProviderDeclares(t *testing.T) {
 	t.Parallel()
-	tried := 0
+	seen := 0
 	for _, app := range ledger.Alorig().Apps {
 		for _, booked := range app.Containers {
-			tried++
+			seen++
 			c := (&WorkloadArgs{
 				App: app, Container: booked, Image: "registry.example.com/" + booked.Image + "@sha256:4e1f",
 				Spec:        workload.Spec{Role: booked.Role, Process: processes[booked.Role], Environment: map[string]string{"GREETING": "hello"}},
 				Secrets:     map[string]pulumi.StringOutput{"SECRET_KEY": pulumi.String("c4n4ry").ToStringOutput()},
 				DatabaseURL: pulumi.String("postgres://").ToStringOutput(), RedisURL: pulumi.String("redis://").ToStringOutput(),
-				Network: pulumi.String("alorig_net"), NetworkName: "alorig_net",
+				Platform: &Platform{Network: pulumi.String("alorig_net").ToStringOutput(), networkName: "alorig_net"},
 			}).container(ourStack)
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
@@ -64,8 +64,8 @@ func TestTheNextVersionIsWhatTheProviderDeclares(t *testing.T) {
 			})
 		}
 	}
-	if tried != 20 {
-		t.Errorf("%d containers, want 20", tried)
+	if seen != 20 {
+		t.Errorf("%d containers, want 20", seen)
 	}
 }
 

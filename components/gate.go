@@ -8,6 +8,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/workload"
 )
 
 // GateArgs declares what must be true before the next app starts.
@@ -19,9 +20,9 @@ type GateArgs struct {
 	After      []pulumi.Resource
 }
 
-// Gate holds the rollout until an app stands: every container of it runs and is
-// healthy at the same time. It asks Docker again, because a container that failed its
-// health wait is in the state and the next update may take it for a good one.
+// Gate holds the rollout until all containers of an app run and are healthy at the same
+// time. It asks Docker once more, because a container that was not healthy in time is in
+// Pulumi's state all the same, and the next update may take it for a good one.
 type Gate struct {
 	pulumi.ResourceState
 
@@ -40,7 +41,7 @@ func NewGate(ctx *pulumi.Context, name string, args *GateArgs, opts ...pulumi.Re
 		return nil, fmt.Errorf("registering gate %q: %w", name, err)
 	}
 	passed, err := args.Shell.run(ctx, ledger.Logical(args.App, "healthy"), script{
-		apply:    "containers='" + strings.Join(args.Containers, " ") + "'\n" + gateScript,
+		apply:    fmt.Sprintf("containers='%s'\npatience=%d\n", strings.Join(args.Containers, " "), seconds(workload.Patience)) + gateScript,
 		triggers: args.Triggers,
 	}, pulumi.Parent(gate), pulumi.DependsOn(args.After))
 	if err != nil {

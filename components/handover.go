@@ -7,95 +7,62 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/workload"
 )
-
-// HandoverArgs declares the handover of one serving container to its next version.
-type HandoverArgs struct {
-	Workload *WorkloadArgs
-	Platform *Platform
-	// Try proves the next version once beforehand. Every serving container of an app but
-	// the first to be handed over needs it: the memory of the server has room for one
-	// next version at a time, and none may stop serving before all have been proven.
-	Try   bool
-	After []pulumi.Resource // what must be there before the next version starts
-}
-
-// Handover replaces a serving container without a gap. The next version proves itself
-// beside the old one and serves in its place while the provider replaces the container of
-// the fixed name; then it goes. If it does not get healthy, the old version has never
-// stopped serving and the update of this app fails (docs/adr/0018-handover.md).
-//
-// Where no container serves yet there is nothing to hand over, and every step is empty.
-type Handover struct {
-	pulumi.ResourceState
-
-	// Proven is there once the next version has been tried; nil without Try.
-	Proven pulumi.Resource
-	// Taken is there once the next version serves; set by [NewWorkload].
-	Taken pulumi.Resource
-
-	container  container
-	parameters string
-	shell      Shell
-}
 
 //go:embed scripts/next.sh
 var nextFunctions string
 
 //go:embed scripts/handover-try.sh
-var tryHandover string
+var tryNext string
 
 //go:embed scripts/handover-take.sh
-var takeHandover string
+var takeOver string
 
 //go:embed scripts/handover-end.sh
 var endHandover string
 
-// NewHandover registers the handover and its trial. [NewWorkload] takes it and puts its
-// other steps before and behind the container.
-func NewHandover(ctx *pulumi.Context, name string, args *HandoverArgs, opts ...pulumi.ResourceOption) (*Handover, error) {
-	c := args.Workload.container(ctx.Stack())
-	next := ledger.NextName(c.name)
-	handover := &Handover{
-		container: c, shell: args.Platform.shell,
-		parameters: fmt.Sprintf("stack=%s\ncontainer=%s\nnext=%s\nprevious=%s\nlock=%s\n",
-			c.stack, c.name, next, ledger.PreviousName(c.name), args.Platform.lock(c.name)) + c.create() + nextFunctions,
-	}
-	inputs := pulumi.Map{
-		"app": pulumi.String(c.app), "container": pulumi.String(c.name), "next": pulumi.String(next),
-		"memoryReservation": pulumi.Int(int(c.memory.Steady)), "memory": pulumi.Int(int(c.memory.Limit)),
-	}
-	if err := ctx.RegisterComponentResourceV2(ledger.TypeHandover, name, inputs, handover, opts...); err != nil {
-		return nil, fmt.Errorf("registering handover %q: %w", name, err)
-	}
-	if args.Try {
-		var err error
-		if handover.Proven, err = handover.step(ctx, "try", tryHandover, args.After); err != nil {
-			return nil, err
-		}
-	}
-	if err := ctx.RegisterResourceOutputs(handover, inputs); err != nil {
-		return nil, fmt.Errorf("registering outputs of handover %q: %w", name, err)
-	}
-	return handover, nil
-}
-
-// take starts and proves the next version and lets it serve.
-func (h *Handover) take(ctx *pulumi.Context, after []pulumi.Resource) (err error) {
-	h.Taken, err = h.step(ctx, "take", takeHandover, after)
+// Try starts the next version beside the container, waits until it is healthy, and ends
+// it. If it does not become healthy, the update of this app fails and nothing has changed.
+// The server has memory for one next version at a time. So in an app with several serving
+// containers, all but the first are tried before the first is handed over.
+func (w *Workload) Try(ctx *pulumi.Context, after ...pulumi.Resource) (err error) {
+	w.Tried, err = w.step(ctx, "try", tryNext, w.waitFor(after))
 	return err
 }
 
-// end removes what stands beside the container. It runs whenever take has run: also in an
-// update back to what the container still is, after one that was cut short between them.
-func (h *Handover) end(ctx *pulumi.Context, after pulumi.Resource) (pulumi.Resource, error) {
-	return h.step(ctx, "end", endHandover, []pulumi.Resource{after}, stdout(h.Taken))
+// HandOver replaces a serving container without a gap (docs/adr/0018-handover.md):
+//
+//  1. take: the next version starts beside the container and, once it is healthy, serves
+//     in its place. If it does not become healthy, the old version has never stopped
+//     serving, and the update of this app fails.
+//  2. The provider replaces the container.
+//  3. end: the next version goes, once the new container is healthy.
+//
+// Where no container serves yet there is nothing to hand over, and take and end do nothing.
+func (w *Workload) HandOver(ctx *pulumi.Context, after ...pulumi.Resource) (err error) {
+	if w.Taken, err = w.step(ctx, "take", takeOver, w.waitFor(after)); err != nil {
+		return err
+	}
+	if err := w.replace(ctx, append(after[:len(after):len(after)], w.Taken)); err != nil {
+		return err
+	}
+	// The end runs whenever take has run. After an update that was cut short between the
+	// two, an update back to the same container does so too.
+	w.Done, err = w.step(ctx, "end", endHandover, pulumi.DependsOn([]pulumi.Resource{w.Container}), stdout(w.Taken))
+	if err != nil {
+		return err
+	}
+	return w.registerOutputs(ctx)
 }
 
-// step registers a script whose text and standard input hold all of the container, so
-// that whatever changes the container runs it.
-func (h *Handover) step(ctx *pulumi.Context, name, text string, after []pulumi.Resource, triggers ...pulumi.Input) (pulumi.Resource, error) {
-	return h.shell.run(ctx, ledger.Logical(h.container.name, name), script{
-		apply: h.parameters + text, stdin: h.container.env.exports(), triggers: triggers,
-	}, pulumi.Parent(h), pulumi.DependsOn(after))
+// step registers a script. Its text and its standard input hold all of the container, so
+// whatever changes the container runs the script.
+func (w *Workload) step(ctx *pulumi.Context, name, text string, after pulumi.ResourceOption, triggers ...pulumi.Input) (pulumi.Resource, error) {
+	c := w.container
+	parameters := fmt.Sprintf("stack=%s\ncontainer=%s\nnext=%s\nprevious=%s\nlock=%s\npatience=%d\n",
+		c.stack, c.name, ledger.NextName(c.name), ledger.PreviousName(c.name), w.platform.lock(c.name), seconds(workload.Patience))
+	return w.platform.shell.run(ctx, ledger.Logical(c.name, name), script{
+		apply: parameters + c.create() + nextFunctions + text, stdin: c.env.exports(), triggers: triggers,
+	}, pulumi.Parent(w), after)
 }

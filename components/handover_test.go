@@ -1,6 +1,7 @@
 package components
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -259,7 +260,7 @@ func (s handoverServer) scripts() map[string]registration {
 	for _, service := range ledger.Alorig().Services {
 		services[service.Kind] = service
 	}
-	platform := &Platform{services: services, caddyDirectory: filepath.Dir(s.sites)}
+	platform := &Platform{services: services, caddyDirectory: filepath.Dir(s.sites), Network: pulumi.String("alorig_net").ToStringOutput(), networkName: "alorig_net"}
 	secret := func(text string) pulumi.StringOutput {
 		return pulumi.ToSecret(pulumi.String(text)).(pulumi.StringOutput)
 	}
@@ -270,17 +271,19 @@ func (s handoverServer) scripts() map[string]registration {
 			Spec:        workload.Spec{Process: workload.Gunicorn{Workers: 3, Threads: 2}, Environment: map[string]string{"GREETING": awkward, "EMPTY": ""}},
 			Secrets:     map[string]pulumi.StringOutput{"SECRET_KEY": secret(awkward)},
 			DatabaseURL: secret("postgres://c4n4ry"), RedisURL: secret("redis://c4n4ry"),
-			Network: pulumi.String("alorig_net"), NetworkName: "alorig_net",
+			Platform: platform,
 		}
-		if _, err := NewMigration(ctx, "psydge-migration", &MigrationArgs{Workload: args, Platform: platform}); err != nil {
+		w, err := NewWorkload(ctx, "psydge-backend", args)
+		if err != nil {
 			return err
 		}
-		var err error
-		if args.Handover, err = NewHandover(ctx, "psydge-handover", &HandoverArgs{Workload: args, Platform: platform, Try: true}); err != nil {
+		if _, err := NewMigration(ctx, "psydge-migration", &MigrationArgs{Workload: w}); err != nil {
 			return err
 		}
-		_, err = NewWorkload(ctx, "psydge-backend", args)
-		return err
+		if err := w.Try(ctx); err != nil {
+			return err
+		}
+		return w.HandOver(ctx)
 	}, pulumi.WithMocks("alorig", ourStack, r))
 	if err != nil {
 		s.t.Fatal(err)
@@ -392,11 +395,11 @@ func TestAFailedProofTouchesNothing(t *testing.T) {
 	}
 }
 
-// impatient lets three minutes pass with every second look at the clock.
+// impatient lets all the patience of an update pass with every second look at the clock.
 func (s handoverServer) impatient() {
 	s.t.Helper()
 	path := filepath.Join(s.commands, "date")
-	write(s.t, path, "#!/bin/sh\nif [ -e \"$SITES/late\" ]; then rm \"$SITES/late\"; echo 180; else : > \"$SITES/late\"; echo 0; fi\n")
+	write(s.t, path, fmt.Sprintf("#!/bin/sh\nif [ -e \"$SITES/late\" ]; then rm \"$SITES/late\"; echo %d; else : > \"$SITES/late\"; echo 0; fi\n", seconds(workload.Patience)))
 	if err := os.Chmod(path, 0o755); err != nil {
 		s.t.Fatal(err)
 	}
@@ -408,13 +411,13 @@ func TestWhatAKilledUpdateLeftIsSettled(t *testing.T) {
 		before map[string]string
 		after  map[string]string // by take
 	}{
-		"killed while the next version is proven": {
+		"killed while the next version is tried": {
 			map[string]string{current: "running/healthy", next: "running/starting"}, handedOver,
 		},
 		"killed before the next version started": {
 			map[string]string{current: "running/healthy", next: "created/"}, handedOver,
 		},
-		"killed when the next version was proven": {
+		"killed when the next version was tried": {
 			map[string]string{current: "running/healthy", next: "running/healthy"}, handedOver,
 		},
 		"killed when it was handed over": {

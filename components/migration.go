@@ -12,15 +12,13 @@ import (
 
 // MigrationArgs declares the migration of an app's database.
 type MigrationArgs struct {
-	Workload *WorkloadArgs // whose image, variables and memory the migration uses
-	Platform *Platform
-	After    []pulumi.Resource
+	Workload *Workload // whose image, variables and memory the migration uses
 }
 
-// Migration brings an app's database to what the next version of the app needs: once for
-// each change of the image or of what it is given, before any container of it starts. It
-// runs in a container of its own, while none stands beside another, and so takes the
-// memory of a handover.
+// Migration brings an app's database to what the next version of the app needs. It runs
+// whenever the image or what it is given changes, and before any container of the app is
+// replaced. It has a container of its own, which takes the memory of a handover: no next
+// version stands beside a container meanwhile.
 type Migration struct {
 	pulumi.ResourceState
 
@@ -34,17 +32,17 @@ var migrate string
 // NewMigration registers the migration.
 func NewMigration(ctx *pulumi.Context, name string, args *MigrationArgs, opts ...pulumi.ResourceOption) (*Migration, error) {
 	migration := &Migration{}
-	c := args.Workload.container(ctx.Stack())
+	c, platform := args.Workload.container, args.Workload.platform
 	c.service, c.command, c.probe = "migrate", workload.Migration, workload.Probe{}
 	inputs := pulumi.Map{"app": pulumi.String(c.app), "memory": pulumi.Int(int(c.memory.Limit))}
 	if err := ctx.RegisterComponentResourceV2(ledger.TypeMigration, name, inputs, migration, opts...); err != nil {
 		return nil, fmt.Errorf("registering migration %q: %w", name, err)
 	}
-	done, err := args.Platform.shell.run(ctx, ledger.Logical(c.app, "migrate"), script{
+	done, err := platform.shell.run(ctx, ledger.Logical(c.app, "migrate"), script{
 		apply: fmt.Sprintf("stack=%s\napp=%s\nmigration=%s\nneeds='%s %s'\nlock=%s\n", c.stack, c.app, ledger.MigrationName(c.app),
-			args.Platform.service(ledger.Postgres).Container, args.Platform.service(ledger.Redis).Container, args.Platform.lock(ledger.MigrationName(c.app))) + c.create() + migrate,
+			platform.service(ledger.Postgres).Container, platform.service(ledger.Redis).Container, platform.lock(ledger.MigrationName(c.app))) + c.create() + migrate,
 		stdin: c.env.exports(),
-	}, pulumi.Parent(migration), pulumi.DependsOn(args.After))
+	}, pulumi.Parent(migration), args.Workload.waitFor(nil))
 	if err != nil {
 		return nil, err
 	}

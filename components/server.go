@@ -37,11 +37,11 @@ func NewServer(ctx *pulumi.Context, name string, args *ServerArgs, opts ...pulum
 	}
 	server := &Server{}
 	if err := ctx.RegisterComponentResourceV2(ledger.TypeServer, name, declared, server, opts...); err != nil {
-		return nil, fmt.Errorf("registering host %q: %w", name, err)
+		return nil, fmt.Errorf("registering server %q: %w", name, err)
 	}
 	// Stack policies read outputs.
 	if err := ctx.RegisterResourceOutputs(server, declared); err != nil {
-		return nil, fmt.Errorf("registering outputs of host %q: %w", name, err)
+		return nil, fmt.Errorf("registering outputs of server %q: %w", name, err)
 	}
 	return server, nil
 }

@@ -15,58 +15,81 @@ type WorkloadArgs struct {
 	App         ledger.App
 	Container   ledger.Container
 	Spec        workload.Spec
-	Image       string // full reference, best with a digest
-	Secrets     map[string]pulumi.StringOutput
-	DatabaseURL pulumi.StringOutput
-	RedisURL    pulumi.StringOutput
-	Network     pulumi.StringInput
-	NetworkName string            // the same, known before the update
-	Handover    *Handover         // of a serving container; nil for the others
-	After       []pulumi.Resource // what must be there before it starts
+	Image       string                         // full reference, best with a digest
+	Secrets     map[string]pulumi.StringOutput // by the name of the variable
+	DatabaseURL pulumi.StringOutput            // a secret
+	RedisURL    pulumi.StringOutput            // a secret
+	Platform    *Platform
+	After       []pulumi.Resource // what must be there before any of its steps
 }
 
-// Workload is one container of an app.
+// Workload is one container of an app, and the steps in which an update replaces it.
+// [NewWorkload] registers none of them. The app calls them in the order of an update: for
+// a container that serves [Workload.Try], unless it is the app's first, and then
+// [Workload.HandOver]; for any other [Workload.Replace] alone. Each is called at most
+// once, HandOver or Replace last.
 type Workload struct {
 	pulumi.ResourceState
 
 	Container *docker.Container
+	// Tried is there once the next version has become healthy in a try.
+	Tried pulumi.Resource
+	// Taken is there once the next version serves.
+	Taken pulumi.Resource
 	// Done is there once the container does its work and nothing stands beside it.
 	Done pulumi.Resource
+
+	name      string
+	role      ledger.Role
+	container container
+	after     []pulumi.Resource
+	inputs    pulumi.Map
+	platform  *Platform
 }
 
-// NewWorkload registers the container.
+// NewWorkload registers the component.
 func NewWorkload(ctx *pulumi.Context, name string, args *WorkloadArgs, opts ...pulumi.ResourceOption) (*Workload, error) {
-	w := &Workload{}
-	app, c := args.App, args.Container
-	physical := ledger.ContainerName(app.Name, c.Role)
-	inputs := pulumi.Map{
-		"app": pulumi.String(app.Name), "container": pulumi.String(physical), "port": pulumi.Int(c.Port),
-		"memoryReservation": pulumi.Int(int(c.Memory.Steady)), "memory": pulumi.Int(int(c.Memory.Limit)),
+	w := &Workload{
+		name: name, role: args.Container.Role, container: args.container(ctx.Stack()),
+		after: args.After, platform: args.Platform,
 	}
-	if err := ctx.RegisterComponentResourceV2(ledger.TypeWorkload, name, inputs, w, opts...); err != nil {
+	w.inputs = pulumi.Map{
+		"app": pulumi.String(w.container.app), "container": pulumi.String(w.container.name), "port": pulumi.Int(args.Container.Port),
+		"memoryReservation": pulumi.Int(int(w.container.memory.Steady)), "memory": pulumi.Int(int(w.container.memory.Limit)),
+	}
+	if w.role.Serves() {
+		w.inputs["next"] = pulumi.String(ledger.NextName(w.container.name))
+	}
+	if err := ctx.RegisterComponentResourceV2(ledger.TypeWorkload, name, w.inputs, w, opts...); err != nil {
 		return nil, fmt.Errorf("registering workload %q: %w", name, err)
 	}
-	after := args.After
-	if args.Handover != nil {
-		if err := args.Handover.take(ctx, after); err != nil {
-			return nil, err
-		}
-		after = append(after, args.Handover.Taken)
-	}
-	registered, err := args.container(ctx.Stack()).register(ctx, name, pulumi.Parent(w), pulumi.DependsOn(after))
-	if err != nil {
-		return nil, err
-	}
-	w.Container, w.Done = registered, registered
-	if args.Handover != nil {
-		if w.Done, err = args.Handover.end(ctx, registered); err != nil {
-			return nil, err
-		}
-	}
-	if err := ctx.RegisterResourceOutputs(w, inputs); err != nil {
-		return nil, fmt.Errorf("registering outputs of workload %q: %w", name, err)
-	}
 	return w, nil
+}
+
+// Replace registers the container. An update ends the old one before it starts the new
+// one, so of beat there are never two.
+func (w *Workload) Replace(ctx *pulumi.Context, after ...pulumi.Resource) error {
+	if err := w.replace(ctx, after); err != nil {
+		return err
+	}
+	w.Done = w.Container
+	return w.registerOutputs(ctx)
+}
+
+func (w *Workload) replace(ctx *pulumi.Context, after []pulumi.Resource) (err error) {
+	w.Container, err = w.container.register(ctx, w.name, pulumi.Parent(w), w.waitFor(after))
+	return err
+}
+
+func (w *Workload) waitFor(after []pulumi.Resource) pulumi.ResourceOption {
+	return pulumi.DependsOn(append(after[:len(after):len(after)], w.after...))
+}
+
+func (w *Workload) registerOutputs(ctx *pulumi.Context) error {
+	if err := ctx.RegisterResourceOutputs(w, w.inputs); err != nil {
+		return fmt.Errorf("registering outputs of workload %q: %w", w.name, err)
+	}
+	return nil
 }
 
 // container is the container that the arguments describe.
@@ -78,8 +101,8 @@ func (args *WorkloadArgs) container(stack string) container {
 		image:       args.Image,
 		command:     program.Command,
 		env:         args.environment(),
-		network:     args.Network,
-		networkName: args.NetworkName,
+		network:     args.Platform.Network,
+		networkName: args.Platform.networkName,
 		memory:      c.Memory,
 		background:  !c.Role.Serves(),
 		probe:       program.Probe,

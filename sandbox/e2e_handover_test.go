@@ -83,7 +83,7 @@ func (s *suite) testRollback(t *testing.T) {
 	s.expectHealthy(t)
 }
 
-// Two serving containers of one app: none stops before the next versions of both are proven.
+// Two serving containers of one app: none stops before the next versions of both were tried.
 func (s *suite) testHandoverOfTwoServers(t *testing.T) {
 	defer s.runElsewhere()()
 	client := browser(t)

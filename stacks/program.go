@@ -83,13 +83,13 @@ func (f Fleet) Declare(ctx *pulumi.Context, s settings.Settings) error {
 	if err != nil {
 		return err
 	}
-	host, err := components.NewServer(ctx, "server", &components.ServerArgs{
+	server, err := components.NewServer(ctx, "server", &components.ServerArgs{
 		Ledger: f.Ledger, Rollout: s.Rollout, Address: s.Address, Zones: s.Zones,
 	}, pulumi.ProviderMap(providers))
 	if err != nil {
 		return err
 	}
-	within := pulumi.Parent(host)
+	within := pulumi.Parent(server)
 
 	shell := shellOf(s)
 	platform, err := components.NewPlatform(ctx, "platform", &components.PlatformArgs{
@@ -102,7 +102,7 @@ func (f Fleet) Declare(ctx *pulumi.Context, s settings.Settings) error {
 		return err
 	}
 
-	var previous *components.Gate
+	var gate *components.Gate // of the app before
 	for _, entry := range stage.Apps {
 		specs, ok := f.Workloads[entry.Name]
 		if !ok {
@@ -114,12 +114,12 @@ func (f Fleet) Declare(ctx *pulumi.Context, s settings.Settings) error {
 		}
 		app, err := components.NewApp(ctx, entry.Name, &components.AppArgs{
 			App: entry, Workloads: specs, Images: s.Images, Secrets: secrets, Platform: platform,
-			Address: s.Address, Zones: s.Zones, TLS: s.TLS, AdminCIDRs: s.AdminCIDRs, Previous: previous,
+			Address: s.Address, Zones: s.Zones, TLS: s.TLS, AdminCIDRs: s.AdminCIDRs, WaitFor: gate,
 		}, within)
 		if err != nil {
 			return err
 		}
-		previous = app.Gate
+		gate = app.Gate
 	}
 	ctx.Export("rollout", pulumi.String(s.Rollout))
 	ctx.Export("hosts", pulumi.ToStringArray(hostNames(stage)))

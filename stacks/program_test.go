@@ -100,9 +100,9 @@ func TestInventory(t *testing.T) {
 			ledger.TypeApp: 1, ledger.TypeRedisUser: 1, ledger.TypeDomain: 1, ledger.TypeRoute: 1, ledger.TypeGate: 1,
 			ledger.TypeWorkload: len(a.roles), declared.TypeContainer: len(a.roles), declared.TypeRemoteImage: a.images,
 			ledger.TypeDatabase: len(a.databases), declared.TypeDatabase: len(a.databases), declared.TypeRole: len(a.databases), declared.TypeGrant: len(a.databases),
-			ledger.TypeMigration: 1, ledger.TypeHandover: len(a.serving()),
+			ledger.TypeMigration: 1,
 			// The Redis user, the site file, the gate and the migration; two steps of each
-			// handover, and a trial of each but the first.
+			// handover, and a try of each next version but the first.
 			declared.TypeRecord: len(a.hosts), declared.TypeRemoteCommand: 4 + 2*len(a.serving()) + len(a.serving()) - 1,
 		}
 		if a.extensions > 0 {
@@ -733,7 +733,7 @@ func TestTheOrderOfAnUpdate(t *testing.T) {
 			try := step(role, "try")
 			if i == 0 {
 				if _, found := e.waits[try]; found {
-					t.Errorf("%s is tried for nothing: its take is its trial", role)
+					t.Errorf("%s is tried twice: its take tries it too", role)
 				}
 				continue
 			}
@@ -755,7 +755,7 @@ func TestTheOrderOfAnUpdate(t *testing.T) {
 		}
 	}
 	if len(spells) != 6+8+2 {
-		t.Errorf("%d migrations, handovers and trials, want 16", len(spells))
+		t.Errorf("%d migrations, handovers and tries, want 16", len(spells))
 	}
 	for i, one := range spells {
 		for _, other := range spells[i+1:] {

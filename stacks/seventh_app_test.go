@@ -74,7 +74,7 @@ func TestSeventhApp(t *testing.T) {
 		declared.TypeDatabase + " seventh-database-seventh-db", declared.TypeRole + " seventh-role-seventh",
 		declared.TypeRecord + " seventh-dns-seventh.alorig.com",
 		ledger.TypeMigration + " seventh-migration", declared.TypeRemoteCommand + " seventh-migrate",
-		ledger.TypeHandover + " seventh-backend-handover", declared.TypeRemoteCommand + " seventh-backend-take", declared.TypeRemoteCommand + " seventh-backend-end",
+		declared.TypeRemoteCommand + " seventh-backend-take", declared.TypeRemoteCommand + " seventh-backend-end",
 		declared.TypeRemoteCommand + " seventh-redis-user", declared.TypeRemoteCommand + " seventh-site", declared.TypeRemoteCommand + " seventh-healthy",
 	} {
 		if !has[want] {

@@ -151,7 +151,7 @@ func TestCheckAsJSON(t *testing.T) {
 	const want = `{
   "stack": "prod",
   "rollout": "asms",
-  "resources": 185,
+  "resources": 177,
   "refused": false,
   "findings": [],
   "memory": {

@@ -1,6 +1,6 @@
-# $containers must all be running and healthy at once, within three minutes.
+# Waits until all of $containers are running and healthy at once, for $patience seconds at most.
 set -eu
-deadline=$(($(date +%s) + 180))
+deadline=$(($(date +%s) + patience))
 while :; do
 	waiting=
 	for c in $containers; do
@@ -9,7 +9,7 @@ while :; do
 	done
 	[ -n "$waiting" ] || exit 0
 	if [ "$(date +%s)" -ge "$deadline" ]; then
-		echo "Not healthy after three minutes:$waiting the next app was not started." >&2
+		echo "Not healthy after $patience seconds:$waiting the next app was not started." >&2
 		echo "Look at \`docker logs\` of each, mend the cause, and run the update again." >&2
 		exit 1
 	fi

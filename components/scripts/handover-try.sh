@@ -1,3 +1,3 @@
 settle
-prove
+try
 end "$next"

@@ -3,7 +3,7 @@
 # the container cannot be reached (docs/adr/0018-handover.md).
 set -eu
 environment=$(cat)
-# A script whose engine was killed may still be at it.
+# The script of an update that was killed may still be running.
 exec 9>"$lock"
 flock 9
 
@@ -55,9 +55,9 @@ settle() {
 	case $now in running/*) ;; *) exit 0 ;; esac
 }
 
-# Waits until a container is healthy, for three minutes at most.
+# Waits until a container is healthy, for $patience seconds at most.
 healthy() {
-	deadline=$(($(date +%s) + 180))
+	deadline=$(($(date +%s) + patience))
 	while :; do
 		case $(state "$1") in
 		running/healthy) return 0 ;;
@@ -70,7 +70,7 @@ healthy() {
 }
 
 # Starts the next version beside the container. One that fails is stopped and kept, to look at.
-prove() {
+try() {
 	(
 		eval "$environment"
 		create "$next" >/dev/null

@@ -21,7 +21,6 @@ const (
 	TypeDomain    = "alorig:fleet:Domain"
 	TypeRoute     = "alorig:fleet:Route"
 	TypeMigration = "alorig:fleet:Migration"
-	TypeHandover  = "alorig:fleet:Handover"
 	TypeGate      = "alorig:fleet:Gate"
 )
 
@@ -64,8 +63,8 @@ const (
 	migrationSuffix = "_migrate"
 )
 
-// NextName is the name under which the next version of a serving container proves
-// itself beside it: "psydge_backend_next".
+// NextName is the name under which the next version of a serving container stands
+// beside it: "psydge_backend_next".
 func NextName(container string) string { return container + nextSuffix }
 
 // PreviousName is the name that the old container of a handover has from when its
