@@ -18,6 +18,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+
+	"github.com/alorig/fleet/internal/settings"
 )
 
 //go:generate go test . -run ^TestListing$ -update
@@ -62,11 +64,7 @@ func differ(want, got string) (line int, is, was string) {
 
 func TestTheListingHoldsNoSecret(t *testing.T) {
 	t.Parallel()
-	settings, err := parseSettings(inUse(), Alorig(), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := listing(t, settings)
+	text := listing(t, settingsOf(t, Alorig(), inUse().config()))
 	if at := strings.Index(text, "c4n4ry"); at >= 0 {
 		t.Errorf("a secret stands in it: %s", text[max(0, at-80):at])
 	}
@@ -78,11 +76,11 @@ func TestTheListingHoldsNoSecret(t *testing.T) {
 // listing says what the program declares: each resource, its parent, what it waits for,
 // how it is replaced and kept, and its inputs. What is secret is left out, and a long text
 // is represented by its hash. Equal programs give equal text.
-func listing(t *testing.T, settings Settings) string {
+func listing(t *testing.T, s settings.Settings) string {
 	t.Helper()
 	l := &lister{found: map[string]*pulumirpc.RegisterResourceRequest{}}
-	err := pulumi.RunErr(func(ctx *pulumi.Context) error { return Alorig().Declare(ctx, settings) },
-		pulumi.WithMocks(Project, "prod", l), func(info *pulumi.RunInfo) { info.DryRun = true })
+	err := pulumi.RunErr(func(ctx *pulumi.Context) error { return Alorig().Declare(ctx, s) },
+		pulumi.WithMocks(settings.Project, "prod", l), func(info *pulumi.RunInfo) { info.DryRun = true })
 	if err != nil {
 		t.Fatal(err)
 	}
