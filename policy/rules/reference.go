@@ -15,13 +15,9 @@ func Reference() string {
 <!-- Generated from policy/rules by "go generate ./policy/...". Do not edit. -->
 
 The policy pack refuses whatever breaks the allocation or the memory budget before it
-exists. Run it with the preview and the update:
-
-    pulumi preview --policy-pack policy
-    pulumi up --policy-pack policy
-
-` + "`PULUMI_OPTION_POLICY_PACK=policy`" + ` in the environment does the same without the flag. ` + "`alorig check`" + ` judges
-with the same rules, without the engine.
+exists. ` + "`pulumi preview`" + ` and ` + "`pulumi up`" + ` load it with the flag ` + "`--policy-pack policy`" + `, or with
+` + "`PULUMI_OPTION_POLICY_PACK=policy`" + ` in the environment. ` + "`alorig check`" + ` and ` + "`alorig preview`" + ` judge with the
+same rules.
 
 A finding reads: *what: what is wrong, with the value found; what the ledger says. What
 to do.* It names the path of a secret, never its value.
@@ -30,7 +26,7 @@ Every rule judges twice. When the Server component is registered, before anythin
 created, the ledger that the program declares is checked as a whole. Then the rule looks
 at each resource, or at the whole stack, whoever declared it: a container written past
 the components counts too. Rules marked "stack" see sums, duplicates and what is
-missing. The engine judges them at the end of a preview and of an update, so they
+missing. The Pulumi engine judges them at the end of a preview and of an update, so they
 refuse before the update only when a preview runs: do not use ` + "`--skip-preview`" + `.
 
 | rule | level | judges | refuses |
@@ -44,7 +40,7 @@ refuse before the update only when a preview runs: do not use ` + "`--skip-previ
 		fmt.Fprintf(&b, "- **Level:** %s\n", r.Level)
 		fmt.Fprintf(&b, "- **Refuses:** %s.\n", r.Refuses)
 		fmt.Fprintf(&b, "- **Why:** %s\n", r.Why)
-		fmt.Fprintf(&b, "- **Asked for by:** seed 05, %s\n", r.Seed)
+		fmt.Fprintf(&b, "- **Asked for by:** [seed 05](plan.md), %s\n", r.Seed)
 		fmt.Fprintf(&b, "- **On a value that is not known at preview:** %s\n", r.Unknown)
 		fmt.Fprintf(&b, "- **What to do:** %s\n", r.Remedy)
 	}
