@@ -1,0 +1,294 @@
+// Package accesstest stands in for a server of the fleet: a real SSH server in this process,
+// behind which a Docker API and containers are made up.
+package accesstest
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Key is a key pair for SSH.
+type Key struct {
+	Private string // as OpenSSH writes it
+	Public  string // "ssh-ed25519 AAAA…"
+	Signer  ssh.Signer
+}
+
+// NewKey makes a key pair.
+func NewKey(t testing.TB) Key {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(private, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Key{
+		Private: string(pem.EncodeToMemory(block)), Signer: signer,
+		Public: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey()))),
+	}
+}
+
+// Container is one that the made-up Docker API knows.
+type Container struct {
+	Name, Network, Address string
+	Status                 string // "running", "exited", …
+}
+
+// Server is a server of the fleet. Its user is "alorig".
+type Server struct {
+	Port    int // of SSH, on 127.0.0.1
+	HostKey Key
+	Login   Key // opens the server
+
+	listener net.Listener
+	docker   *httptest.Server
+
+	mu         sync.Mutex
+	open       map[ssh.Conn]bool
+	silent     bool
+	containers []Container
+	broken     string            // what `docker` says instead of working
+	forwards   map[string]string // where addresses of containers really are
+	logins     int
+}
+
+// New starts a server, which ends with the test.
+func New(t testing.TB) *Server {
+	t.Helper()
+	s := &Server{HostKey: NewKey(t), Login: NewKey(t), open: map[ssh.Conn]bool{}, forwards: map[string]string{}}
+	var err error
+	if s.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	s.Port = s.listener.Addr().(*net.TCPAddr).Port
+	s.docker = httptest.NewServer(http.HandlerFunc(s.api))
+	go s.accept()
+	t.Cleanup(func() {
+		_ = s.listener.Close()
+		s.Disconnect()
+		s.docker.Close()
+	})
+	return s
+}
+
+// SetContainers sets what runs on the server.
+func (s *Server) SetContainers(containers ...Container) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.containers = containers
+}
+
+// Route says where an address of a container really is.
+func (s *Server) Route(address, really string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forwards[address] = really
+}
+
+// BreakDocker makes the docker command fail with these words.
+func (s *Server) BreakDocker(words string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broken = words
+}
+
+// Silence makes the server answer nothing on the connections that are open.
+func (s *Server) Silence() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.silent = true
+}
+
+// Disconnect breaks every connection.
+func (s *Server) Disconnect() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.open {
+		_ = c.Close()
+	}
+	s.silent = false
+}
+
+// Logins is how many connections have logged in.
+func (s *Server) Logins() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.logins
+}
+
+func (s *Server) api(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Api-Version", "1.41")
+	w.Header().Set("Content-Type", "application/json")
+	_, name, inspects := strings.Cut(strings.TrimSuffix(r.URL.Path, "/json"), "/containers/")
+	if !inspects || name == "json" {
+		_, _ = io.WriteString(w, "[]")
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.containers {
+		if c.Name == name {
+			_ = json.NewEncoder(w).Encode(map[string]any{
+				"Id": name, "Name": "/" + name, "State": map[string]any{"Status": c.Status, "Running": c.Status == "running"}, "Config": map[string]any{},
+				"NetworkSettings": map[string]any{"Networks": map[string]any{c.Network: map[string]any{"IPAddress": c.Address}}},
+			})
+			return
+		}
+	}
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = fmt.Fprintf(w, `{"message": "No such container: %s"}`, name)
+}
+
+func (s *Server) accept() {
+	config := &ssh.ServerConfig{PublicKeyCallback: func(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+		if c.User() != "alorig" || string(key.Marshal()) != string(s.Login.Signer.PublicKey().Marshal()) {
+			return nil, fmt.Errorf("not authorized")
+		}
+		return nil, nil //nolint:nilnil // no permissions to note
+	}}
+	config.AddHostKey(s.HostKey.Signer)
+	for {
+		raw, err := s.listener.Accept()
+		if err != nil {
+			return
+		}
+		go s.serve(raw, config)
+	}
+}
+
+func (s *Server) serve(raw net.Conn, config *ssh.ServerConfig) {
+	connection, channels, requests, err := ssh.NewServerConn(raw, config)
+	if err != nil {
+		_ = raw.Close()
+		return
+	}
+	s.mu.Lock()
+	s.open[connection] = true
+	s.logins++
+	s.mu.Unlock()
+	go func() {
+		for r := range requests {
+			s.mu.Lock()
+			silent := s.silent
+			s.mu.Unlock()
+			if !silent {
+				_ = r.Reply(false, nil) // as sshd answers keepalives
+			}
+		}
+	}()
+	for c := range channels {
+		switch c.ChannelType() {
+		case "session":
+			go s.session(c)
+		case "direct-tcpip":
+			go s.forward(c)
+		default:
+			_ = c.Reject(ssh.UnknownChannelType, "")
+		}
+	}
+	s.mu.Lock()
+	delete(s.open, connection)
+	s.mu.Unlock()
+}
+
+// session runs the one command that is asked for.
+func (s *Server) session(c ssh.NewChannel) {
+	channel, requests, err := c.Accept()
+	if err != nil {
+		return
+	}
+	defer channel.Close() //nolint:errcheck // it is at its end
+	for r := range requests {
+		if r.Type != "exec" {
+			_ = r.Reply(false, nil)
+			continue
+		}
+		var command struct{ Line string }
+		_ = ssh.Unmarshal(r.Payload, &command)
+		_ = r.Reply(true, nil)
+		s.mu.Lock()
+		broken := s.broken
+		s.mu.Unlock()
+		if command.Line != "docker system dial-stdio" {
+			broken = "sh: " + command.Line + ": not found"
+		}
+		status := struct{ Status uint32 }{}
+		if broken != "" {
+			_, _ = fmt.Fprintln(channel.Stderr(), broken)
+			status.Status = 1
+		} else if engine, err := net.Dial("tcp", s.docker.Listener.Addr().String()); err == nil {
+			splice(channel, engine)
+		}
+		_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(status))
+		return
+	}
+}
+
+func (s *Server) forward(c ssh.NewChannel) {
+	var to struct {
+		Host       string
+		Port       uint32
+		OriginHost string
+		OriginPort uint32
+	}
+	_ = ssh.Unmarshal(c.ExtraData(), &to)
+	address := net.JoinHostPort(to.Host, fmt.Sprint(to.Port))
+	s.mu.Lock()
+	really := s.forwards[address]
+	s.mu.Unlock()
+	switch really {
+	case "":
+		_ = c.Reject(ssh.ConnectionFailed, "no route to "+address)
+		return
+	case "prohibited":
+		_ = c.Reject(ssh.Prohibited, "open failed")
+		return
+	}
+	target, err := net.Dial("tcp", really)
+	if err != nil {
+		_ = c.Reject(ssh.ConnectionFailed, err.Error())
+		return
+	}
+	channel, requests, err := c.Accept()
+	if err != nil {
+		_ = target.Close()
+		return
+	}
+	go ssh.DiscardRequests(requests)
+	splice(channel, target)
+	_ = channel.Close()
+}
+
+// splice copies both directions until both have ended.
+func splice(channel ssh.Channel, c net.Conn) {
+	defer c.Close() //nolint:errcheck // it is at its end
+	var both sync.WaitGroup
+	both.Go(func() {
+		_, _ = io.Copy(c, channel)
+		_ = c.(*net.TCPConn).CloseWrite()
+	})
+	both.Go(func() {
+		_, _ = io.Copy(channel, c)
+		_ = channel.CloseWrite()
+	})
+	both.Wait()
+}
