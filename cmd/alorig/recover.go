@@ -48,7 +48,7 @@ for you to decide; 2 the input or the machine is at fault.`,
 	r.register(cmd)
 	cmd.Flags().BoolVar(&r.yes, "yes", false, "take the steps without asking")
 	cmd.Flags().BoolVar(&r.json, "json", false, "print what was found, the steps and their outcome as JSON; asks nothing")
-	cmd.Flags().BoolVar(&r.isGone, "lock-holder-is-gone", false, "you have made sure that the holder of a lock from another machine has ended")
+	cmd.Flags().BoolVar(&r.isGone, "lock-holder-is-gone", false, "you have made sure that the holder of a lock that cannot be judged from here has ended")
 	return cmd
 }
 
@@ -59,6 +59,8 @@ type outcome struct {
 	Done  bool           `json:"done"` // the steps were taken
 	// Remaining is what is still in the way after them.
 	Remaining *recovery.Plan `json:"remaining,omitempty"`
+	// Stopped says why not all steps were taken: another process has locked the stack.
+	Stopped string `json:"stopped,omitempty"`
 }
 
 func (r recoverer) run(cmd *cobra.Command) error {
@@ -124,28 +126,31 @@ func (r recoverer) run(cmd *cobra.Command) error {
 func (r recoverer) machine(ctx context.Context, mending *recovery.Recovery, o *outcome, out, progress io.Writer) error {
 	remaining := o.Plan
 	if r.yes && len(o.Plan.Steps) > 0 {
-		var err error
-		_, remaining, err = mending.Recover(ctx, o.Plan, func(text string) { fmt.Fprintln(progress, text) })
-		if err != nil {
+		_, rest, err := mending.Recover(ctx, o.Plan, func(text string) { fmt.Fprintln(progress, text) })
+		switch {
+		case errors.Is(err, recovery.ErrHeld):
+			o.Stopped = err.Error()
+		case err != nil:
 			return err
+		default:
+			o.Done, o.Remaining, remaining = true, &rest, rest
 		}
-		o.Done, o.Remaining = true, &remaining
 	}
 	if err := writeJSON(out, o); err != nil {
 		return fmt.Errorf("writing the outcome: %w", err)
 	}
-	if !remaining.Clear() {
+	if o.Stopped != "" || !remaining.Clear() {
 		return errRefused
 	}
 	return nil
 }
 
-// describe says what was found and the steps.
+// describe prints what was found and the steps.
 func describe(w io.Writer, f recovery.Found, p recovery.Plan) {
 	bold := color.New(color.Bold)
 	fmt.Fprintf(w, "Stack %s, state in %s.\n", bold.Sprint(f.Stack), f.Backend)
 	if f.NoLocks {
-		fmt.Fprintln(w, "This backend keeps its locks to itself: there are none to look at. `pulumi cancel` ends an update that hangs.")
+		fmt.Fprintln(w, "This backend does not show its locks, so it is not known whether an update is running. `pulumi cancel` ends one that hangs.")
 	}
 	for _, l := range f.Locks {
 		fmt.Fprintf(w, "  lock       %s: %s, %s\n", l, l.Verdict, l.Why)
@@ -170,7 +175,7 @@ func describe(w io.Writer, f recovery.Found, p recovery.Plan) {
 	for _, note := range p.Notes {
 		fmt.Fprintf(w, "%s %s\n", color.New(color.FgYellow, color.Bold).Sprint("note"), note)
 	}
-	if len(p.Steps) > 0 { // else it is all there is to say, and said at the end
+	if len(p.Steps) > 0 { // without steps conclude prints what is undecided
 		for _, question := range p.Undecided {
 			fmt.Fprintf(w, "%s %s\n", color.New(color.FgRed, color.Bold).Sprint("for you to decide"), question)
 		}
@@ -181,7 +186,7 @@ func describe(w io.Writer, f recovery.Found, p recovery.Plan) {
 	}
 }
 
-// conclude ends a run after which no step is left, or some still are.
+// conclude prints the last line: whether anything is still in the way.
 func conclude(w io.Writer, p recovery.Plan) error {
 	switch {
 	case p.Clear():
@@ -190,7 +195,7 @@ func conclude(w io.Writer, p recovery.Plan) error {
 	case len(p.Undecided) == 0:
 		fmt.Fprintf(w, "%s Run this again.\n", color.RedString("Something is still in the way of the next update."))
 	default:
-		fmt.Fprintln(w, color.RedString("What is for you to decide is in the way of the next update:"))
+		fmt.Fprintln(w, color.RedString("These are in the way of the next update, and need your decision:"))
 		for _, question := range p.Undecided {
 			fmt.Fprintf(w, "- %s\n", question)
 		}
@@ -198,7 +203,7 @@ func conclude(w io.Writer, p recovery.Plan) error {
 	return errRefused
 }
 
-// agree asks on a terminal; asked is false where there is none.
+// agree asks for consent. asked is false when there is no terminal to ask on.
 func agree(ctx context.Context, in io.Reader, out io.Writer) (agreed, asked bool) {
 	if file, ok := in.(*os.File); ok && !isatty.IsTerminal(file.Fd()) {
 		return false, false

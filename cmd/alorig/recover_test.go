@@ -30,7 +30,7 @@ case "$*" in
 *"config get"*) echo hunter2 ;;
 *version*) echo v3.259.0 ;;
 *whoami*) printf '{"url": "file://%%s"}\n' %[1]q ;;
-*export*) [ ! -e fault ] || { cat fault >&2; echo hunter2; exit 255; }; cat state.json ;;
+*export*) [ ! -e meanwhile ] || mv meanwhile .pulumi/locks/organization/alorig/sandbox/one.json; [ ! -e fault ] || { cat fault >&2; echo hunter2; exit 255; }; cat state.json ;;
 *refresh*) echo "$*" >>ran; echo '{"version": 3, "deployment": {}}' >state.json ;;
 esac
 `
@@ -149,7 +149,7 @@ func TestRecoverAsksFirst(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 	for _, want := range []string{
-		": dead, no process has this number any more\n",
+		": dead, no process of this machine has its number any more\n",
 		"  pending    creating docker:index/container:Container psydge-backend\n",
 		"  1. Delete the lock of op@",
 		"  2. Refresh what was under way, 1 operation, and forget 1 create, which the next update makes again.\n",
@@ -212,6 +212,41 @@ func TestRecoverAsJSON(t *testing.T) {
 		}
 		if yes && (o.Remaining == nil || !o.Remaining.Clear()) {
 			t.Errorf("remaining is %+v", o.Remaining)
+		}
+	}
+}
+
+// Somebody locks the stack between the look and the steps.
+func TestRecoverStopsForAnotherProcess(t *testing.T) {
+	for _, args := range [][]string{{"--yes", "--lock-holder-is-gone"}, {"--yes", "--lock-holder-is-gone", "--json"}} {
+		w := newWreck(t)
+		w.lock(1, "elsewhere")
+		// The export comes after the look at the locks: meanwhile the lock becomes that of this living test.
+		here, _ := os.Hostname()
+		text, err := json.Marshal(map[string]any{"pid": os.Getpid(), "username": "op\x1b[2J", "hostname": here, "timestamp": time.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.write("meanwhile", string(text))
+		code, stdout, stderr := w.recover(args...)
+		if code != exitRefused {
+			t.Errorf("%q: exit code %d: %s%s", args, code, stdout, stderr)
+		}
+		said := stdout
+		if args[len(args)-1] == "--json" {
+			var o outcome
+			if err := json.Unmarshal([]byte(stdout), &o); err != nil || o.Done || o.Remaining != nil {
+				t.Errorf("not the JSON of what was not done: %v: %s", err, stdout)
+			}
+			said = o.Stopped
+		}
+		for _, want := range []string{`the lock of op\x1b[2J@`, " is alive now: ", "(file " + lockName + " in file://" + w.dir + ")", "docs/runbook.md, When an update fails"} {
+			if !strings.Contains(said, want) {
+				t.Errorf("%q: does not say %q: %s%s", args, want, stdout, stderr)
+			}
+		}
+		if w.read(lockName) == "" {
+			t.Error("the lock of a living process is gone")
 		}
 	}
 }

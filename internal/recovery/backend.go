@@ -14,20 +14,21 @@ import (
 	_ "gocloud.dev/blob/s3blob"   // s3://
 )
 
-// backend is where the state lives. Lock files there are, if bucket is not nil.
+// backend is where the state is stored.
 type backend struct {
-	bucket *blob.Bucket
-	shown  string // its address without credentials
+	bucket *blob.Bucket // nil for Pulumi Cloud, which has no lock files
+	shown  string       // the address without credentials
 }
 
+// holdsLocks reports a backend that stores its locks as files.
 func (b *backend) holdsLocks() bool { return b != nil && b.bucket != nil }
 
 // openBackend opens the backend as the CLI does (pkg/backend/diy of Pulumi 3.259). Pulumi
-// Cloud keeps its locks to itself.
+// Cloud shows nobody its locks.
 func openBackend(ctx context.Context, address string, o Options) (*backend, error) {
 	u, err := url.Parse(address)
 	if err != nil {
-		return nil, fmt.Errorf("the backend's address cannot be read; run `pulumi login` with one as the README shows")
+		return nil, fmt.Errorf("the backend's address cannot be read; run `pulumi login` with one as docs/install.md shows")
 	}
 	b := &backend{shown: u.Redacted()}
 	if u.User != nil {
@@ -43,7 +44,7 @@ func openBackend(ctx context.Context, address string, o Options) (*backend, erro
 	case "http", "https":
 		return b, nil
 	default:
-		return nil, fmt.Errorf("the backend %s is of a kind whose locks are not looked at here; accepted: file://, s3://, Pulumi Cloud. Look with `pulumi stack --stack %s`, and go on by hand as docs/runbook.md says", b.shown, o.Stack)
+		return nil, fmt.Errorf("the backend %s is of a kind whose locks this command cannot read; accepted: file://, s3://, Pulumi Cloud. Look with `pulumi stack --stack %s`, and go on by hand: docs/runbook.md, %s", b.shown, o.Stack, runbookSection)
 	}
 	if err != nil {
 		return nil, err
@@ -57,8 +58,8 @@ func openBackend(ctx context.Context, address string, o Options) (*backend, erro
 	return b, nil
 }
 
-// fileAddress makes a file address absolute, from the project's directory, in which the
-// CLI runs too.
+// fileAddress makes the address of a directory absolute. A relative one starts in the
+// project's directory, where the CLI runs too.
 func fileAddress(address, directory string) (string, error) {
 	path, _, _ := strings.Cut(strings.TrimPrefix(address, "file://"), "?")
 	if path == "~" || strings.HasPrefix(path, "~/") {
@@ -75,11 +76,12 @@ func fileAddress(address, directory string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("opening the backend %s: %w", address, err)
 	}
-	// Next to the file, as the CLI writes it: a rename does not cross file systems.
+	// The CLI writes a temporary file beside the real one, since a rename does not cross file
+	// systems. This does the same.
 	return "file://" + filepath.ToSlash(path) + "?no_tmp_dir=true", nil
 }
 
-// s3Address translates what Pulumi still accepts of the first AWS SDK's parameters
+// s3Address translates the parameters of the first AWS SDK, which Pulumi still accepts
 // (translateLegacyS3Params in pkg/backend/diy of Pulumi 3.259).
 func s3Address(u *url.URL) (string, error) {
 	q := u.Query()

@@ -18,6 +18,7 @@ import (
 
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/settings"
+	"github.com/alorig/fleet/internal/terminal"
 	"github.com/alorig/fleet/internal/workload"
 )
 
@@ -39,10 +40,10 @@ func (c Container) running() bool { return c.Status == "running" }
 
 func (c Container) healthy() bool { return c.running() && (c.Health == "healthy" || c.Health == "") }
 
-// orphan reports what Docker has and the state does not, and what is ours.
+// orphan reports a container of ours that Docker has and the state does not.
 func (c Container) orphan() bool { return c.Ours && !c.InState }
 
-// String is the container and how it is, for people.
+// String is the name and the condition of the container, for people.
 func (c Container) String() string {
 	if c.running() && c.Health != "" {
 		return fmt.Sprintf("%s (%s)", c.Name, c.Health)
@@ -57,7 +58,7 @@ type Network struct {
 	Ours       bool     `json:"ours"`
 	Label      string   `json:"label,omitempty"` // of the stack it belongs to
 	InState    bool     `json:"inState"`
-	Containers []string `json:"containers"` // names of those that run on it
+	Containers []string `json:"containers"` // names of the running containers on it
 }
 
 // Slot is a container that the ledger gives us, and the two that stand beside it during a
@@ -77,8 +78,8 @@ type Declared struct {
 	Network    string          // "" where another project made it
 }
 
-// declared lists all names of ours. Names of apps to which the rollout has not come are
-// ours too: an update that was killed may have been taking one back.
+// declared lists all names of ours. They include the apps that the rollout has not reached:
+// the killed update may have been removing one of them.
 func declared(l ledger.Ledger, s settings.Settings) Declared {
 	d := Declared{Migrations: map[string]bool{}}
 	stage, _ := l.Through(s.Rollout)
@@ -194,8 +195,8 @@ func (e *engine) container(ctx context.Context, stack, id string) (Container, er
 		return Container{}, fmt.Errorf("looking at the container %s: %w", id, err)
 	}
 	c := Container{
-		Name: strings.TrimPrefix(found.Name, "/"), ID: found.ID, Status: found.State.Status,
-		Label: found.Config.Labels[ledger.LabelStack],
+		Name: terminal.Line(strings.TrimPrefix(found.Name, "/")), ID: found.ID, Status: found.State.Status,
+		Label: terminal.Line(found.Config.Labels[ledger.LabelStack]),
 	}
 	c.Ours = c.Label == stack
 	if c.Status == "exited" {
@@ -206,7 +207,7 @@ func (e *engine) container(ctx context.Context, stack, id string) (Container, er
 	}
 	for _, m := range found.Mounts {
 		if m.Type == mount.TypeVolume {
-			c.Volumes = append(c.Volumes, m.Name)
+			c.Volumes = append(c.Volumes, terminal.Line(m.Name))
 		}
 	}
 	slices.Sort(c.Volumes)
@@ -218,10 +219,10 @@ func (e *engine) network(ctx context.Context, stack, id string) (Network, error)
 	if err != nil {
 		return Network{}, fmt.Errorf("looking at the network %s: %w", id, err)
 	}
-	n := Network{Name: found.Name, ID: found.ID, Label: found.Labels[ledger.LabelStack], Containers: []string{}}
+	n := Network{Name: terminal.Line(found.Name), ID: found.ID, Label: terminal.Line(found.Labels[ledger.LabelStack]), Containers: []string{}}
 	n.Ours = n.Label == stack
 	for _, endpoint := range found.Containers {
-		n.Containers = append(n.Containers, endpoint.Name)
+		n.Containers = append(n.Containers, terminal.Line(endpoint.Name))
 	}
 	slices.Sort(n.Containers)
 	return n, nil

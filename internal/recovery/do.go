@@ -11,15 +11,15 @@ import (
 	"github.com/docker/docker/api/types/container"
 )
 
-// rounds is how often Recover looks and plans: what a killed engine has started may go on
-// for a while, and changes what was looked at.
+// rounds is how often Recover looks and plans at most. What a killed update has started on
+// the server may go on for a while and change what Look has found.
 const rounds = 5
 
-// errChanged ends a plan whose server has changed since it was looked at.
+// errChanged ends a plan when the server has changed since Look.
 var errChanged = errors.New("it has changed meanwhile; run this again")
 
-// Recover does the plan and looks again, until nothing is left to do, and returns what was
-// found at last and what is still in the way.
+// Recover takes the steps of the plan, looks again, and goes on until there are no steps or
+// [rounds] are over. It returns what was found last and what is still in the way.
 func (r *Recovery) Recover(ctx context.Context, p Plan, say func(text string)) (Found, Plan, error) {
 	for round := 1; ; round++ {
 		if err := r.Do(ctx, p, say); err != nil && (!errors.Is(err, errChanged) || round == rounds) {
@@ -32,24 +32,24 @@ func (r *Recovery) Recover(ctx context.Context, p Plan, say func(text string)) (
 		if p = MakePlan(found); len(p.Steps) == 0 || round == rounds {
 			return found, p, nil
 		}
-		say("Something has changed meanwhile. Going on:")
+		say("The server has changed meanwhile. Going on:")
 	}
 }
 
-// Do does the plan, step by step, and says each before it is done. An error ends it; run
-// again, it goes on from there.
+// Do takes the steps in order and says each one first. An error ends it. Another run goes on
+// from there, since each step can be taken again.
 func (r *Recovery) Do(ctx context.Context, p Plan, say func(text string)) error {
-	var release func() error
-	let := func() error { // go of the stack's lock
+	// This process holds the stack's lock while it works on the server, so that no update
+	// starts. The Pulumi CLI takes the lock itself, so it is released before steps of the CLI.
+	var release func() error // nil without the lock
+	unlock := func() error {
 		if release == nil {
 			return nil
 		}
-		unlock := release
-		release = nil
-		return unlock()
+		defer func() { release = nil }()
+		return release()
 	}
 	for i, s := range p.Steps {
-		// On the server nobody but this process works meanwhile. The CLI takes the lock itself.
 		if s.Do.onServer() && release == nil {
 			var err error
 			if release, err = r.hold(ctx); err != nil {
@@ -57,16 +57,16 @@ func (r *Recovery) Do(ctx context.Context, p Plan, say func(text string)) error 
 			}
 		}
 		if !s.Do.onServer() {
-			if err := let(); err != nil {
+			if err := unlock(); err != nil {
 				return err
 			}
 		}
 		say(fmt.Sprintf("%d/%d %s", i+1, len(p.Steps), s.Text))
 		if err := r.step(ctx, s, say); err != nil {
-			return errors.Join(fmt.Errorf("step %d, %s %s: %w", i+1, s.Do, s.Name, err), let())
+			return errors.Join(fmt.Errorf("step %d, %s %s: %w", i+1, s.Do, s.Name, err), unlock())
 		}
 	}
-	return let()
+	return unlock()
 }
 
 func (r *Recovery) step(ctx context.Context, s Step, say func(string)) error {
@@ -86,11 +86,11 @@ func (r *Recovery) step(ctx context.Context, s Step, say func(string)) error {
 	case Settle:
 		return r.cli.settle(ctx, s.URNs)
 	}
-	return fmt.Errorf("nobody knows how to %q", s.Do)
+	return fmt.Errorf("there is no action %q", s.Do)
 }
 
-// own looks once more at what is about to be changed: it must still be ours and have the
-// name that the plan knows. gone is true when there is nothing left to do.
+// own looks at a container right before it is changed. It must still carry our label and
+// have the name of the plan. gone is true when the container is not there any more.
 func (e *engine) own(ctx context.Context, stack string, s Step) (c Container, gone bool, err error) {
 	c, err = e.container(ctx, stack, s.ID)
 	switch {
@@ -112,13 +112,14 @@ func (e *engine) rename(ctx context.Context, stack string, s Step) error {
 		return err
 	}
 	err = e.client.ContainerRename(ctx, s.ID, s.To)
-	if cerrdefs.IsConflict(err) || cerrdefs.IsNotFound(err) { // somebody has the name, or it has gone
+	if cerrdefs.IsConflict(err) || cerrdefs.IsNotFound(err) { // the name is taken, or the container is gone
 		return fmt.Errorf("%w: %w", err, errChanged)
 	}
 	return err
 }
 
-// await waits without a limit: what a migration is at is nobody's to cut off.
+// await waits until a migration has ended. There is no time limit: a migration that is cut
+// off can leave a database half changed.
 func (e *engine) await(ctx context.Context, s Step) error {
 	ended, failed := e.client.ContainerWait(ctx, s.ID, container.WaitConditionNotRunning)
 	select {
@@ -143,8 +144,8 @@ const (
 	removeWait = 30 * time.Second
 )
 
-// remove stops a container as it wants to be stopped, with its own time, and removes it.
-// Its volumes stay.
+// remove stops a container with the signal and the grace period it was created with, and
+// removes it. Its volumes stay.
 func (e *engine) remove(ctx context.Context, stack string, s Step, say func(string)) error {
 	c, gone, err := e.own(ctx, stack, s)
 	if err != nil || gone {
@@ -160,14 +161,14 @@ func (e *engine) remove(ctx context.Context, stack string, s Step, say func(stri
 			return err
 		}
 		if !served {
-			say(fmt.Sprintf("    %s stays: what it stands in for did not become healthy. The next update removes it.", s.Name))
+			say(fmt.Sprintf("    %s stays: the container that it serves for did not become healthy. The next update removes it.", s.Name))
 			return nil
 		}
 	}
 	if err := e.client.ContainerStop(ctx, s.ID, container.StopOptions{}); err != nil && !cerrdefs.IsNotFound(err) {
 		return err
 	}
-	// Somebody else's removal of it that is under way is a conflict until it is done.
+	// While another removal of the container is under way, Docker answers "conflict".
 	_, err = backoff.Retry(ctx, func() (bool, error) {
 		err := e.client.ContainerRemove(ctx, s.ID, container.RemoveOptions{})
 		switch {

@@ -9,21 +9,19 @@ import (
 	"os"
 	"os/user"
 	"path"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/shirou/gopsutil/v4/process"
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 
 	"github.com/alorig/fleet/internal/settings"
+	"github.com/alorig/fleet/internal/terminal"
 )
 
-// Lock is a lock file of the stack: whoever wrote it is updating, or was.
+// Lock is a lock file of the stack. The process that wrote it is updating, or was killed.
 type Lock struct {
-	Key     string    `json:"key"` // in the backend
+	Key     string    `json:"key"` // of the file in the backend
 	PID     int32     `json:"pid"`
 	User    string    `json:"user"`
 	Host    string    `json:"host"`
@@ -31,16 +29,6 @@ type Lock struct {
 	Verdict Verdict   `json:"verdict"`
 	Why     string    `json:"why"`
 }
-
-// Verdict is what is known of the holder of a lock.
-type Verdict string
-
-// The verdicts.
-const (
-	Dead       Verdict = "dead"       // the holder is gone; the lock may be deleted
-	Alive      Verdict = "alive"      // the holder updates at this moment
-	Unknowable Verdict = "unknowable" // not from this machine
-)
 
 // lockFile is the content of a lock file (lockContent in pkg/backend/diy/lock.go of
 // Pulumi 3.259).
@@ -91,92 +79,45 @@ func (r *Recovery) readLock(ctx context.Context, key string) (lock Lock, there b
 	if err != nil {
 		return Lock{}, false, fmt.Errorf("reading the lock %s: %w", key, err)
 	}
-	lock = Lock{Key: key, Verdict: Unknowable, Why: "it cannot be read, so nobody knows who holds it"}
+	lock = Lock{Key: key, Verdict: Unknowable, Why: "the file cannot be read, so its holder is not known"}
 	var content lockFile
 	if json.Unmarshal(text, &content) != nil || content.PID <= 0 || content.Hostname == "" || content.Timestamp.IsZero() {
-		return lock, true, nil //nolint:nilerr // what cannot be read is a finding, not a failure
+		return lock, true, nil //nolint:nilerr // a lock file that cannot be read is a finding, not a failure
 	}
-	lock.PID, lock.User, lock.Host, lock.Since = content.PID, content.Username, content.Hostname, content.Timestamp
+	lock.PID, lock.Since = content.PID, content.Timestamp
+	lock.User, lock.Host = terminal.Line(content.Username), terminal.Line(content.Hostname)
 	lock.Verdict, lock.Why = r.judge(ctx, lock)
 	return lock, true, nil
-}
-
-// reuseMargin is by how much a process must be younger than the lock before it is taken
-// for another one under the same number: clocks are set while an update runs.
-const reuseMargin = time.Minute
-
-// judge tells whether the holder of a lock lives. A living process is its holder when it
-// is a pulumi, or an alorig that recovers, and was there when the lock was written.
-func judge(ctx context.Context, l Lock) (Verdict, string) {
-	here, err := os.Hostname()
-	if err != nil || l.Host != here {
-		return Unknowable, fmt.Sprintf("the machine %s can tell, this one cannot", l.Host)
-	}
-	p, err := process.NewProcessWithContext(ctx, l.PID)
-	if errors.Is(err, process.ErrorProcessNotRunning) {
-		return Dead, "no process has this number any more"
-	}
-	if err != nil {
-		return Unknowable, fmt.Sprintf("the process cannot be looked at: %v", err)
-	}
-	// A killed engine stays in the table until its parent has asked for its exit code.
-	if states, err := p.StatusWithContext(ctx); err == nil && len(states) > 0 && states[0] == process.Zombie {
-		return Dead, "the process has ended"
-	}
-	name, err := p.NameWithContext(ctx)
-	if err != nil {
-		return gone(ctx, l.PID, err)
-	}
-	executable := ""
-	if path, err := p.ExeWithContext(ctx); err == nil { // another user's is not shown
-		executable = filepath.Base(path)
-	}
-	if !updates(name) && !updates(executable) {
-		return Dead, fmt.Sprintf("the number now belongs to %s", name)
-	}
-	started, err := p.CreateTimeWithContext(ctx)
-	if err != nil {
-		return gone(ctx, l.PID, err)
-	}
-	if since := time.UnixMilli(started); since.After(l.Since.Add(reuseMargin)) {
-		return Dead, fmt.Sprintf("the number now belongs to a %s that began later, at %s", name, since.UTC().Format(time.RFC3339))
-	}
-	return Alive, fmt.Sprintf("%s is running", name)
-}
-
-// gone judges a process that could not be looked at: it may have ended meanwhile.
-func gone(ctx context.Context, pid int32, cause error) (Verdict, string) {
-	if there, err := process.PidExistsWithContext(ctx, pid); err == nil && !there {
-		return Dead, "no process has this number any more"
-	}
-	return Unknowable, fmt.Sprintf("the process cannot be looked at: %v", cause)
-}
-
-// updates reports a program that takes locks.
-func updates(program string) bool {
-	return strings.HasPrefix(program, "pulumi") || strings.HasPrefix(program, "alorig")
 }
 
 // String names the holder for people.
 func (l Lock) String() string {
 	if l.PID == 0 {
-		return path.Base(l.Key)
+		return "an unknown process"
 	}
 	return fmt.Sprintf("%s@%s, pid %d, since %s", l.User, l.Host, l.PID, l.Since.UTC().Format(time.RFC3339))
 }
 
-// ErrHeld ends a recovery whose stack somebody has locked since it was looked at.
-var ErrHeld = errors.New("run this again when that has finished")
+// where is the lock with its file and the backend, for people.
+func (l Lock) where(backend string) string {
+	return fmt.Sprintf("the lock of %s (file %s in %s)", l, terminal.Line(l.Key), backend)
+}
 
-// breakLock deletes exactly this lock, judged once more: `pulumi cancel` would delete
-// every lock of the stack, that of an update which began meanwhile too.
+// ErrHeld ends a recovery when another process has locked the stack since Look.
+var ErrHeld = errors.New("run this again when that process has finished; docs/runbook.md, " + runbookSection)
+
+// runbookSection is where docs/runbook.md explains what recover says.
+const runbookSection = "When an update fails"
+
+// breakLock judges this one lock again and deletes it. `pulumi cancel` would delete every
+// lock of the stack, also that of an update which has begun since.
 func (r *Recovery) breakLock(ctx context.Context, key string) error {
 	lock, there, err := r.readLock(ctx, key)
 	if err != nil || !there {
 		return err
 	}
 	if lock.Verdict == Alive || lock.Verdict == Unknowable && !r.options.HolderIsGone {
-		return fmt.Errorf("the lock of %s is %s now: %s; %w", lock, lock.Verdict, lock.Why, ErrHeld)
+		return fmt.Errorf("%s is %s now: %s; %w", lock.where(r.backend.shown), lock.Verdict, lock.Why, ErrHeld)
 	}
 	if err := r.backend.bucket.Delete(ctx, key); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
 		return fmt.Errorf("deleting the lock %s: %w", key, err)
@@ -184,8 +125,8 @@ func (r *Recovery) breakLock(ctx context.Context, key string) error {
 	return nil
 }
 
-// hold locks the stack for this process, in the engine's own way: write, then look whether
-// anybody else did too (Lock in pkg/backend/diy/lock.go of Pulumi 3.259).
+// hold locks the stack for this process as the Pulumi engine does: it writes a lock file,
+// then looks whether there is another one (Lock in pkg/backend/diy/lock.go of Pulumi 3.259).
 func (r *Recovery) hold(ctx context.Context) (release func() error, err error) {
 	if !r.backend.holdsLocks() {
 		return func() error { return nil }, nil
@@ -207,7 +148,7 @@ func (r *Recovery) hold(ctx context.Context) (release func() error, err error) {
 		return nil, fmt.Errorf("locking the stack: %w", err)
 	}
 	release = func() error {
-		// Also when the command was interrupted: nobody else takes it away.
+		// Also when this command was interrupted: nobody else would delete the file.
 		err := r.backend.bucket.Delete(context.WithoutCancel(ctx), key)
 		if err != nil && gcerrors.Code(err) != gcerrors.NotFound {
 			return fmt.Errorf("unlocking the stack: %w", err)
@@ -218,7 +159,7 @@ func (r *Recovery) hold(ctx context.Context) (release func() error, err error) {
 	if err == nil {
 		for _, other := range held {
 			if other.Key != key {
-				err = fmt.Errorf("%s locked the stack meanwhile (%s); %w", other, other.Verdict, ErrHeld)
+				err = fmt.Errorf("another process has locked the stack meanwhile: %s, %s; %w", other.where(r.backend.shown), other.Verdict, ErrHeld)
 			}
 		}
 	}

@@ -3,18 +3,29 @@ package recovery
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
 
-// TestMain lets the test's own binary stand for a process that holds a lock.
+// TestMain lets the test's own binary stand for a process that holds a lock, and for an
+// alorig that judges one.
 func TestMain(m *testing.M) {
+	if text := os.Getenv("RECOVERY_TEST_JUDGE"); text != "" {
+		var l Lock
+		if err := json.Unmarshal([]byte(text), &l); err != nil {
+			panic(err)
+		}
+		fmt.Println(judge(context.Background(), l))
+		return
+	}
 	if os.Getenv("RECOVERY_TEST_HOLDER") != "" {
 		_, _ = io.Copy(io.Discard, os.Stdin) // until the test ends
 		return
@@ -24,6 +35,11 @@ func TestMain(m *testing.M) {
 
 // holder starts a process of the name and returns its number, and how to end it.
 func holder(t *testing.T, name string) (pid int, end func()) {
+	t.Helper()
+	return holderWith(t, name, nil)
+}
+
+func holderWith(t *testing.T, name string, attributes *syscall.SysProcAttr) (pid int, end func()) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -41,6 +57,7 @@ func holder(t *testing.T, name string) (pid int, end func()) {
 	}
 	cmd := exec.Command(path)
 	cmd.Env = append(os.Environ(), "RECOVERY_TEST_HOLDER=1")
+	cmd.SysProcAttr = attributes
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -114,12 +131,13 @@ func TestRecoverJudgesLocks(t *testing.T) {
 	}{
 		{"a living pulumi", lockFile{int32(living), "op", here, now}, Alive, "pulumi is running"},
 		{"a living alorig", lockFile{int32(recovering), "op", here, now}, Alive, "alorig is running"},
-		{"no process", lockFile{int32(dead), "op", here, now}, Dead, "no process has this number any more"},
-		{"a process that has ended", lockFile{int32(zombie.Process.Pid), "op", here, now}, Dead, "the process has ended"},
-		{"another program", lockFile{int32(other), "op", here, now}, Dead, "the number now belongs to sleep"},
+		{"no process", lockFile{int32(dead), "op", here, now}, Dead, "no process of this machine has its number any more"},
+		{"a process that has ended", lockFile{int32(zombie.Process.Pid), "op", here, now}, Dead, "its process has ended"},
+		{"another program", lockFile{int32(other), "op", here, now}, Dead, "its number now belongs to sleep"},
 		{"a later pulumi", lockFile{int32(living), "op", here, now.Add(-time.Hour)}, Dead, "a pulumi that began later"},
-		{"another machine", lockFile{int32(living), "op", "elsewhere", now}, Unknowable, "the machine elsewhere can tell"},
+		{"another machine", lockFile{int32(living), "op", "elsewhere", now}, Unknowable, "taken on the machine elsewhere, which this is not"},
 		{"nothing", lockFile{}, Unknowable, "cannot be read"},
+		{"a name with escape codes", lockFile{int32(living), "op\x1b[2J", "else\nwhere", now}, Unknowable, `the machine else\nwhere`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r, directory := locked(t)
@@ -132,6 +150,68 @@ func TestRecoverJudgesLocks(t *testing.T) {
 				t.Errorf("judged %s: %s", l.Verdict, l.Why)
 			}
 		})
+	}
+}
+
+// contained is what sets a process apart that runs in a container with the host's network:
+// it has the machine's name, and numbers of its own.
+func contained(t *testing.T) *syscall.SysProcAttr {
+	t.Helper()
+	if processesHere().unseen != "" || os.Getuid() != 0 {
+		t.Skip("this test makes a PID namespace: it must run as root and outside a container")
+	}
+	return &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+}
+
+// The process 1 of a container is systemd, and its process 7 nobody, on the machine.
+func TestRecoverSeesTheHolderInAContainer(t *testing.T) {
+	here, _ := os.Hostname()
+	pid, end := holderWith(t, "pulumi", contained(t))
+	lock := Lock{PID: 1, User: "op", Host: here, Since: time.Now()}
+	want := fmt.Sprintf("pulumi is running in a container, as process %d of this machine", pid)
+	if verdict, why := judge(t.Context(), lock); verdict != Alive || why != want {
+		t.Errorf("judged %s: %s", verdict, why)
+	}
+	lock.Since = time.Now().Add(-time.Hour) // another process 1, of a container before it
+	if verdict, why := judge(t.Context(), lock); verdict != Dead {
+		t.Errorf("older than the process: judged %s: %s", verdict, why)
+	}
+	end()
+	lock.Since = time.Now()
+	if verdict, why := judge(t.Context(), lock); verdict != Dead {
+		t.Errorf("ended: judged %s: %s", verdict, why)
+	}
+}
+
+// From within a container a process that is absent, younger or another program proves
+// nothing: the holder may be outside.
+func TestRecoverCannotKnowInAContainer(t *testing.T) {
+	attributes := contained(t)
+	here, _ := os.Hostname()
+	dead, end := holder(t, "pulumi")
+	end()
+	living, _ := holder(t, "pulumi")
+	other, _ := holder(t, "sleep")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, lock := range map[string]Lock{
+		"absent":          {PID: int32(dead), Host: here, Since: time.Now()},
+		"younger":         {PID: int32(living), Host: here, Since: time.Now().Add(-time.Hour)},
+		"another program": {PID: int32(other), Host: here, Since: time.Now()},
+	} {
+		text, err := json.Marshal(lock)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(self)
+		cmd.Env = append(os.Environ(), "RECOVERY_TEST_JUDGE="+string(text))
+		cmd.SysProcAttr = attributes
+		said, err := cmd.CombinedOutput()
+		if want := "unknowable this command runs in a container and does not see the other processes of the machine\n"; err != nil || string(said) != want {
+			t.Errorf("%s: judged %s, %v", name, said, err)
+		}
 	}
 }
 
@@ -164,7 +244,7 @@ func TestRecoverBreaksOnlyTheDeadLock(t *testing.T) {
 	}
 	for _, word := range []bool{false, true} {
 		r.options.HolderIsGone = word
-		if err := r.breakLock(t.Context(), key+"living.json"); err == nil || !strings.Contains(err.Error(), "is alive now: pulumi is running") {
+		if err := r.breakLock(t.Context(), key+"living.json"); err == nil || !strings.Contains(err.Error(), "(file .pulumi/locks/organization/alorig/test/living.json in file://") {
 			t.Errorf("broke the lock of a living update: %v", err)
 		}
 	}
@@ -209,7 +289,7 @@ func TestRecoverHoldsTheLock(t *testing.T) {
 		t.Error(err)
 	}
 	writeLock(t, directory, "other.json", lockFile{1, "op", here, time.Now()})
-	if _, err := r.hold(t.Context()); err == nil || !strings.Contains(err.Error(), "locked the stack meanwhile") {
+	if _, err := r.hold(t.Context()); err == nil || !strings.Contains(err.Error(), "has locked the stack meanwhile: the lock of op@") {
 		t.Errorf("locked a locked stack: %v", err)
 	}
 	if files, _ := filepath.Glob(filepath.Join(directory, "*")); len(files) != 1 {

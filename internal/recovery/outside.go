@@ -15,13 +15,14 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/alorig/fleet/internal/settings"
+	"github.com/alorig/fleet/internal/terminal"
 )
 
 // lookTimeout is how long PostgreSQL and Cloudflare may take for one answer.
 const lookTimeout = 15 * time.Second
 
-// lookInPostgres asks for the roles and databases that were being created. One with the
-// name is the one: names are allocated once, in the ledger.
+// lookInPostgres looks for the roles and databases that were being created, by name: the
+// ledger gives each name once.
 func (r *Recovery) lookInPostgres(ctx context.Context, operations []Operation) error {
 	var connection *pgx.Conn
 	for i := range operations {
@@ -87,8 +88,8 @@ type record struct {
 	Comment string `json:"comment"`
 }
 
-// lookAtCloudflare asks for the records that were being created. One is ours when it says
-// so in its comment and has our content.
+// lookAtCloudflare looks for the records that were being created. A record is ours when it
+// has our comment and our content.
 func (r *Recovery) lookAtCloudflare(ctx context.Context, operations []Operation) error {
 	token := ""
 	for i := range operations {
@@ -112,11 +113,11 @@ func (r *Recovery) lookAtCloudflare(ctx context.Context, operations []Operation)
 	return nil
 }
 
-// judgeRecords tells whose the records of the same name are.
+// judgeRecords tells to whom the existing records with the same name belong.
 func (o *Operation) judgeRecords(records []record) {
 	for _, found := range records {
 		same := found.Type == o.input("type") && found.Content == o.input("content")
-		described := fmt.Sprintf("%s record of %s to %s", found.Type, found.Name, found.Content)
+		described := terminal.Line(fmt.Sprintf("%s record of %s to %s", found.Type, found.Name, found.Content))
 		switch {
 		case same && found.Comment == o.input("comment"):
 			o.Exists = found.ID
@@ -155,16 +156,16 @@ func (r *Recovery) records(ctx context.Context, zone, name, token string) ([]rec
 	case err == nil && answer.Success:
 		return answer.Result, nil
 	case len(answer.Errors) > 0:
-		return nil, fmt.Errorf("asking Cloudflare for %s: %s: %s; the token needs Zone.DNS Edit on the zone", name, response.Status, answer.Errors[0].Message)
+		return nil, fmt.Errorf("asking Cloudflare for %s: %s: %s; the token needs Zone.DNS Edit on the zone", name, response.Status, terminal.Line(answer.Errors[0].Message))
 	default:
 		return nil, fmt.Errorf("asking Cloudflare for %s: %s", name, response.Status)
 	}
 }
 
-// recordState is what the state has to hold of a record that is adopted. Left to itself the
-// provider's import (Terraform's 4.51) takes the zone off the name and leaves the content
-// out, so that the next update would replace the record (tried). The refresh after it reads
-// the rest. The version is that of the provider's schema.
+// recordState returns what the state has to hold of a record that is adopted. The provider's
+// own import (Terraform's 4.51) cuts the zone off the name and leaves out the content, so the
+// next update would replace the record (tried). The refresh that follows reads the rest.
+// schema_version is that of the provider.
 func (o Operation) recordState() (inputs, outputs map[string]any) {
 	outputs = maps.Clone(o.inputs)
 	delete(outputs, "__defaults")

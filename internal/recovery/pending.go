@@ -6,22 +6,24 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+
+	"github.com/alorig/fleet/internal/terminal"
 )
 
-// Operation is one that was under way when the engine was killed.
+// Operation is a pending operation: one that was under way when the update was killed.
 type Operation struct {
 	Kind string `json:"kind"` // "creating", "updating", "deleting", …
 	Type string `json:"type"` // Pulumi's, "docker:index/container:Container"
 	Name string `json:"name"` // logical
 	URN  string `json:"urn"`
-	// InState tells that the state has the resource beside the operation.
+	// InState tells that the state also has the resource itself.
 	InState bool `json:"inState"`
-	// Exists is the ID of what was being created and exists outside, for what must then be
-	// taken into the state.
+	// Exists is the ID of the resource, when it was being created, does exist, and must be
+	// taken into the state. "" otherwise.
 	Exists string `json:"exists,omitempty"`
-	// Taken tells who else has what was being created.
+	// Taken describes what somebody else has in the place of the resource.
 	Taken string `json:"taken,omitempty"`
-	// Beside tells of what stands beside it and is not in its way.
+	// Beside describes what somebody else has beside the resource, not in its way.
 	Beside string `json:"beside,omitempty"`
 
 	parent, provider string // URNs
@@ -51,8 +53,8 @@ const (
 	typeRecord   = "cloudflare:index/record:Record"
 )
 
-// operations lists what was pending, sorted by URN. Of one resource there can be several,
-// one for each killed update.
+// operations lists the pending operations, sorted by URN. A resource can have several, one
+// for each update that was killed.
 func (s state) operations() []Operation {
 	known := map[resource.URN]bool{}
 	for _, r := range s.Resources {
@@ -63,9 +65,9 @@ func (s state) operations() []Operation {
 	all := []Operation{}
 	for _, op := range s.PendingOperations {
 		r := op.Resource
-		provider, _ := cutLast(r.Provider, "::") // a reference is the URN and the ID
+		provider, _ := cutLast(r.Provider, "::") // the reference is URN::ID
 		all = append(all, Operation{
-			Kind: string(op.Type), Type: string(r.Type), Name: r.URN.Name(), URN: string(r.URN), InState: known[r.URN],
+			Kind: string(op.Type), Type: string(r.Type), Name: terminal.Line(r.URN.Name()), URN: string(r.URN), InState: known[r.URN],
 			parent: string(r.Parent), provider: provider, protect: r.Protect, inputs: r.Inputs,
 		})
 	}
@@ -73,7 +75,7 @@ func (s state) operations() []Operation {
 	return slices.CompactFunc(all, func(a, b Operation) bool { return a.URN == b.URN && a.Kind == b.Kind })
 }
 
-// cutLast cuts a text at the last separator; without one, all of it is before.
+// cutLast cuts a text at the last separator. Without a separator, before is the whole text.
 func cutLast(text, separator string) (before, after string) {
 	if i := strings.LastIndex(text, separator); i >= 0 {
 		return text[:i], text[i+len(separator):]
@@ -81,13 +83,14 @@ func cutLast(text, separator string) (before, after string) {
 	return text, ""
 }
 
-// input is a plain text among the inputs; "" where it is another kind of value.
+// input returns an input that is a plain text; "" for any other value.
 func (o Operation) input(key string) string {
 	text, _ := o.inputs[key].(string)
 	return text
 }
 
-// adoptable reports an operation for which the resource must be looked for outside.
+// adoptable reports an operation of one of the types whose resource may exist although the
+// state does not know it.
 func (o Operation) adoptable(types ...string) bool {
 	return o.Kind == creating && !o.InState && slices.Contains(types, o.Type)
 }
@@ -95,5 +98,5 @@ func (o Operation) adoptable(types ...string) bool {
 // kind is the last word of a type: "Container".
 func (o Operation) kind() string {
 	_, kind := cutLast(o.Type, ":")
-	return kind
+	return terminal.Line(kind)
 }

@@ -10,9 +10,9 @@ import (
 // Plan is what is to be done about what was found.
 type Plan struct {
 	Steps []Step `json:"steps"`
-	// Undecided is what is in the way and for a human to decide.
+	// Undecided is what is in the way of an update and needs a human's decision.
 	Undecided []string `json:"undecided"`
-	// Notes are what is left as it is, on purpose.
+	// Notes say what is left as it is, and why.
 	Notes []string `json:"notes"`
 }
 
@@ -53,10 +53,10 @@ func (a Action) onServer() bool { return a != BreakLock && a != Adopt && a != Se
 // Clear reports that nothing is in the way of the next update.
 func (p Plan) Clear() bool { return len(p.Steps) == 0 && len(p.Undecided) == 0 }
 
-// MakePlan says what to do about what was found. It decides nothing else than Found holds.
+// MakePlan says what to do about what was found. It is a pure function of Found.
 //
-// While a living or unknowable process holds the lock nothing else is done: what looks like
-// a left-over may be what it is working on.
+// While a process that lives, or may live, holds the lock, the plan has no steps: what looks
+// like a left-over may be what that process is working on.
 func MakePlan(f Found) Plan {
 	p := planner{found: f, removed: map[string]bool{}}
 	p.locks()
@@ -114,20 +114,21 @@ func (p *planner) step(s Step, format string, args ...any) {
 func (p *planner) locks() {
 	var steps []Step
 	for _, l := range p.found.Locks {
-		step := Step{Do: BreakLock, Name: l.Key, Text: fmt.Sprintf("Delete the lock of %s: %s.", l, l.Why)}
+		lock := l.where(p.found.Backend)
+		step := Step{Do: BreakLock, Name: l.Key, Text: fmt.Sprintf("Delete %s: %s.", lock, l.Why)}
 		switch {
 		case l.Verdict == Dead:
 			steps = append(steps, step)
 		case l.Verdict == Alive:
-			p.undecided("The lock of %s: %s. Wait until it has finished, or end it there with Ctrl-C, and run this again.", l, l.Why)
+			p.undecided("%s: %s. Wait until it has finished, or end it there with Ctrl-C, and run this again (docs/runbook.md, %s).", capital(lock), l.Why, runbookSection)
 		case p.found.Trusted:
-			step.Text = fmt.Sprintf("Delete the lock of %s, who is gone by your word.", l)
+			step.Text = fmt.Sprintf("Delete %s: you have said that its holder has ended.", lock)
 			steps = append(steps, step)
 		case l.PID == 0:
-			p.undecided("The lock file %s cannot be read, so nobody knows who holds it. If nobody updates %s anywhere, run this again with --lock-holder-is-gone.", l.Key, p.found.Stack)
+			p.undecided("%s: %s. If nobody updates %s anywhere, run this again with --lock-holder-is-gone (docs/runbook.md, %s).", capital(lock), l.Why, p.found.Stack, runbookSection)
 		default:
-			p.undecided("The lock of %s: %s. Look there for the process (`ps -p %d`). If it is gone, run this again with --lock-holder-is-gone, or `pulumi cancel --stack %s`.",
-				l, l.Why, l.PID, p.found.Stack)
+			p.undecided("%s: %s. So it cannot be known from here whether it is still updating. Look where it was started, on the machine or in the container, for the process (`ps -p %d`). If it has ended, run this again with --lock-holder-is-gone (docs/runbook.md, %s).",
+				capital(lock), l.Why, l.PID, runbookSection)
 		}
 	}
 	if len(p.plan.Undecided) == 0 {
@@ -135,8 +136,9 @@ func (p *planner) locks() {
 	}
 }
 
-// at returns the container with the name that may be ours to touch. Somebody else's is
-// reported when an update needs the name.
+// at returns the container with this name, or nil when there is none or it belongs to
+// somebody else; foreign tells which. A foreign container whose name an update needs is
+// reported.
 func (p *planner) at(name string, needed bool) (c *Container, foreign bool) {
 	i := slices.IndexFunc(p.found.Containers, func(c Container) bool { return c.Name == name })
 	if name == "" || i < 0 {
@@ -152,7 +154,7 @@ func (p *planner) at(name string, needed bool) (c *Container, foreign bool) {
 	return nil, true
 }
 
-// notOurs says what shows that something is somebody else's.
+// notOurs says by which label a thing is known to belong to somebody else.
 func (p *planner) notOurs(label string) string {
 	if label != "" {
 		return fmt.Sprintf("its label alorig.fleet.stack is %s, not %s", label, p.found.Stack)
@@ -160,7 +162,7 @@ func (p *planner) notOurs(label string) string {
 	return fmt.Sprintf("it lacks the label alorig.fleet.stack=%s", p.found.Stack)
 }
 
-// remove plans the end of an orphan.
+// remove plans that an orphan is stopped and removed.
 func (p *planner) remove(c *Container, why string) {
 	p.removed[c.Name] = true
 	stop := "Stop and remove"
@@ -170,21 +172,21 @@ func (p *planner) remove(c *Container, why string) {
 	p.step(Step{Do: RemoveContainer, Name: c.Name, ID: c.ID}, "%s the container %s: %s.", stop, c, why)
 }
 
-// rename plans that the old container of a handover gets its name back.
+// rename plans that the previous container of a handover gets its own name back.
 func (p *planner) rename(c *Container, to string) {
 	p.step(Step{Do: RenameContainer, Name: c.Name, ID: c.ID, To: to}, "Rename the container %s back to %s, as the state knows it.", c, to)
 }
 
 const notInState = "the state does not know it, and it holds no data"
 
-// slot plans one app's container and the two beside it. What is in the state is never
-// removed: the next update does that.
+// slot plans for one container of an app and the two that may stand beside it. A container
+// in the state is never removed here: the next update replaces it.
 func (p *planner) slot(s Slot) {
 	container, taken := p.at(s.Container, s.Needed)
 	previous, _ := p.at(s.Previous, s.Needed)
 	next, _ := p.at(s.Next, s.Needed)
 	if taken {
-		return // the name is not ours to give
+		return // nothing of ours can get this name
 	}
 	if container != nil && container.orphan() {
 		p.remove(container, notInState)
@@ -193,9 +195,9 @@ func (p *planner) slot(s Slot) {
 	switch {
 	case previous == nil:
 	case previous.orphan():
-		p.remove(previous, notInState+", and nobody asks for it under this name")
+		p.remove(previous, notInState+", and no request reaches it under this name")
 	case container == nil && previous.Health == "unhealthy" && next != nil && next.healthy():
-		// Under its name it would be asked before the one that works.
+		// With its own name back it would get the requests that the healthy one answers now.
 		p.note("The container %s stays aside, since it is unhealthy. The next update replaces it.", previous)
 	case container == nil:
 		p.rename(previous, s.Container)
@@ -206,8 +208,8 @@ func (p *planner) slot(s Slot) {
 	}
 	switch {
 	case !next.running() && next.Status != "created":
-		// One that failed to prove itself is kept (docs/adr/0018-handover.md), and what is
-		// stopped is not in the way.
+		// A next version that did not become healthy is kept (docs/adr/0018-handover.md). A
+		// stopped container is not in the way of an update.
 		p.note("The container %s stands beside %s. It stays, for you to look at; the next handover removes it.", next, s.Container)
 	case container != nil && container.healthy():
 		p.remove(next, s.Container+" serves")
@@ -216,15 +218,15 @@ func (p *planner) slot(s Slot) {
 		p.step(Step{Do: RemoveContainer, Name: next.Name, ID: next.ID, Once: container.ID},
 			"Stop and remove the container %s once %s is healthy.", next, s.Container)
 	case next.running():
-		// Even an unhealthy one: it may be slow, and is all that visitors have.
+		// It stays even when it is unhealthy: it may only be slow, and nothing else answers.
 		p.note("The container %s serves in place of %s. It stays; the next update removes it.", next, s.Container)
 	default:
 		p.remove(next, "it has never been started")
 	}
 }
 
-// service plans a shared service. One that ran keeps its data in a named volume, which
-// the next one gets again; where that is not so, nobody but a human removes it.
+// service plans for a shared service. It keeps its data in a named volume, and the next
+// container gets the same volume. Where the data is elsewhere, a human has to remove it.
 func (p *planner) service(s Slot) []Step {
 	c, _ := p.at(s.Container, s.Needed)
 	if c == nil || !c.orphan() {
@@ -249,8 +251,8 @@ func orNone(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// migrations plans the end of containers that migrate a database. One that runs must not
-// be cut off: not every migration is one transaction.
+// migrations plans that containers that migrate a database are removed when they have
+// ended. A running migration is never stopped: not every migration is one transaction.
 func (p *planner) migrations() {
 	for _, c := range p.found.Containers {
 		needed, migrates := p.found.Declared.Migrations[c.Name]
@@ -273,7 +275,7 @@ func (p *planner) migrations() {
 	}
 }
 
-// strangers notes what has our label and no name of ours.
+// strangers notes containers with our label whose name the ledger does not give.
 func (p *planner) strangers() {
 	for _, c := range p.found.Containers {
 		if c.orphan() && !p.found.Declared.has(c.Name) {
@@ -302,8 +304,9 @@ func (p *planner) networks() {
 
 func short(id string) string { return id[:min(12, len(id))] }
 
-// operations plans what becomes of the pending operations: what was being created and is
-// there is adopted where it could not be created again; the rest is forgotten or read.
+// operations plans for the pending operations. A resource that was being created, exists and
+// cannot be created again is taken into the state. Other creates are forgotten: the next
+// update makes them again. All other resources are read anew.
 func (p *planner) operations() {
 	if len(p.found.Operations) == 0 {
 		return
@@ -338,10 +341,13 @@ func (p *planner) operations() {
 		text += fmt.Sprintf(", and forget %s, which the next update makes again", plural(forgotten, "create", "creates"))
 	}
 	if len(urns) == 0 && p.found.Root != "" {
-		urns = []string{p.found.Root} // reads nothing
+		urns = []string{p.found.Root} // a target that has nothing to read
 	}
 	p.step(Step{Do: Settle, Name: p.found.Stack, URNs: urns}, "%s.", text)
 }
+
+// capital returns a text as the beginning of a sentence.
+func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
 func plural(n int, one, many string) string {
 	if n == 1 {

@@ -61,12 +61,12 @@ func TestRecoverPlan(t *testing.T) {
 		{
 			name:      "living lock: nothing else is touched",
 			found:     Found{Locks: []Lock{lock(Dead), lock(Alive)}, Containers: []Container{box("web", "created")}, Operations: []Operation{{Kind: creating, URN: urn + "a"}}},
-			undecided: []string{"The lock of op@there, pid 7, since 2026-11-24T10:00:00Z: why. Wait until"},
+			undecided: []string{"The lock of op@there, pid 7, since 2026-11-24T10:00:00Z (file k in file:///state): why. Wait until it has finished, or end it there with Ctrl-C, and run this again (docs/runbook.md, When an update fails)."},
 		},
 		{name: "living lock, against the operator's word", found: Found{Locks: []Lock{lock(Alive)}, Trusted: true}, undecided: []string{"Wait until"}},
-		{name: "lock of another machine", found: Found{Locks: []Lock{lock(Unknowable)}}, undecided: []string{"--lock-holder-is-gone, or `pulumi cancel --stack test`"}},
+		{name: "lock of another machine", found: Found{Locks: []Lock{lock(Unknowable)}}, undecided: []string{"(file k in file:///state): why. So it cannot be known from here whether it is still updating. Look where it was started, on the machine or in the container, for the process (`ps -p 7`). If it has ended, run this again with --lock-holder-is-gone (docs/runbook.md, When an update fails)."}},
 		{name: "lock of another machine, by the operator's word", found: Found{Locks: []Lock{lock(Unknowable)}, Trusted: true}, steps: []string{"break-lock k"}},
-		{name: "lock that cannot be read", found: Found{Locks: []Lock{{Key: "a/b.json", Verdict: Unknowable}}}, undecided: []string{"The lock file a/b.json cannot be read"}},
+		{name: "lock that cannot be read", found: Found{Locks: []Lock{{Key: "a/b.json", Verdict: Unknowable, Why: "the file cannot be read"}}}, undecided: []string{"The lock of an unknown process (file a/b.json in file:///state): the file cannot be read. If nobody updates test anywhere"}},
 
 		{name: "orphan", found: Found{Containers: []Container{box("web", "running/healthy")}}, steps: []string{"remove-container web"}},
 		{name: "orphan of an app to come", found: Found{Containers: []Container{box("later_web", "exited")}}, steps: []string{"remove-container later_web"}},
@@ -223,6 +223,7 @@ func TestRecoverPlan(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.found.Stack, tt.found.Declared = "test", testDeclared()
+			tt.found.Backend = "file:///state"
 			plan := MakePlan(tt.found)
 			var steps []string
 			for _, s := range plan.Steps {

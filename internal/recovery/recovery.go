@@ -1,10 +1,9 @@
-// Package recovery mends what an update leaves behind whose engine was killed: a lock,
-// pending operations, containers that Docker has and the state does not, half a handover.
-// Looking changes nothing; what is to be done is planned by a pure function, and done in
-// steps that can be cut short and run again.
+// Package recovery clears what a killed update leaves behind: a lock, pending operations,
+// containers that Docker has and the state does not, half a handover. Looking changes
+// nothing. A pure function plans the steps. Each step can be interrupted and taken again.
 //
-// What is removed carries the label of this very stack and a name of ours, and is not in
-// the state. Volumes are never removed. The lock of a living update is never broken.
+// A thing is removed only when it carries the label of this stack, has a name of ours and is
+// not in the state. Volumes are never removed. The lock of a living update is never deleted.
 package recovery
 
 import (
@@ -24,10 +23,10 @@ type Options struct {
 	Stack     string
 	Settings  settings.Settings // of the stack; secrets may be placeholders
 	Ledger    ledger.Ledger
-	// HolderIsGone takes the operator's word for the holder of a lock that cannot be judged
-	// from this machine.
+	// HolderIsGone is the operator's word that the holder of a lock has ended, for a lock
+	// that this command cannot judge.
 	HolderIsGone bool
-	Progress     io.Writer // what takes long, and what the Pulumi CLI says
+	Progress     io.Writer // gets what takes long, and what the Pulumi CLI says
 }
 
 // Recovery knows the stack's backend and its server.
@@ -60,7 +59,7 @@ func Open(ctx context.Context, o Options) (*Recovery, error) {
 	return r, nil
 }
 
-// Close lets go of the backend and the engine.
+// Close closes the connections to the backend and the Docker engine.
 func (r *Recovery) Close() {
 	if r.backend.holdsLocks() {
 		_ = r.backend.bucket.Close() // everything has been read
@@ -68,18 +67,18 @@ func (r *Recovery) Close() {
 	_ = r.engine.client.Close()
 }
 
-// Found is what an update left behind, and what stands beside it.
+// Found is what a killed update left behind, and what else is there under its names.
 type Found struct {
 	Stack      string      `json:"stack"`
 	Backend    string      `json:"backend"`      // without credentials
-	NoLocks    bool        `json:"noLockFiles"`  // a backend of another kind, without lock files
+	NoLocks    bool        `json:"noLockFiles"`  // the backend has no lock files to look at
 	Locks      []Lock      `json:"locks"`        // of this stack
-	Operations []Operation `json:"operations"`   // that were under way
+	Operations []Operation `json:"operations"`   // pending
 	Containers []Container `json:"containers"`   // with our label or a name of ours
 	Networks   []Network   `json:"networks"`     // with the name of ours
 	Declared   Declared    `json:"-"`            // what the settings ask for
 	Root       string      `json:"-"`            // URN of the stack itself, "" in an empty state
-	Trusted    bool        `json:"holderIsGone"` // the operator's word for what cannot be judged
+	Trusted    bool        `json:"holderIsGone"` // Options.HolderIsGone
 	LookedAt   time.Time   `json:"lookedAt"`     // by this machine's clock
 }
 
