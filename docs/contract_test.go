@@ -36,7 +36,7 @@ func TestTheContractListsTheSecrets(t *testing.T) {
 	for _, app := range fleet.Ledger.Apps {
 		needed := workload.RequiredSecrets(app, fleet.Workloads[app.Name])
 		own := slices.DeleteFunc(slices.Clone(needed), func(name string) bool { return slices.Contains(passwords, name) })
-		title := strings.TrimSuffix(strings.TrimPrefix(app.Title, "Alorig "), " Phase 1")
+		title := shortTitle(app)
 		if got := sortedSet(listed[title]); !slices.Equal(got, sortedSet(own)) {
 			t.Errorf("docs/contract.md lists for %s the secrets %v, the program needs %v", title, got, sortedSet(own))
 		}
