@@ -647,8 +647,10 @@ func isImage(text string) error {
 	}
 	named, err := reference.ParseNormalizedNamed(text)
 	switch {
+	case err != nil && strings.Contains(err.Error(), "lowercase"): // the text itself quotes the value
+		return errors.New("invalid reference format: a repository is in lowercase")
 	case err != nil:
-		return err
+		return errors.New("invalid reference format")
 	case reference.IsNameOnly(named):
 		return errForm
 	default:

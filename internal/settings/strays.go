@@ -92,7 +92,7 @@ func nearest(word string, candidates []string) string {
 		if d == 0 {
 			d = 1
 		}
-		if d <= 2*max(1, len(candidate)/3) && (best == "" || d < at) {
+		if d <= 2*((len(candidate)+2)/3) && (best == "" || d < at) {
 			best, at = candidate, d
 		}
 	}
