@@ -14,6 +14,8 @@ import (
 type Config struct {
 	values map[string]value // of the keys of the schema
 	others map[string]value // what nothing reads, with its namespace
+	// inherited are the keys that the stack leaves to the defaults of Pulumi.yaml.
+	inherited map[string]bool
 	// decrypted tells that nothing is encrypted any more, as in a running program: what
 	// is missing then is missing.
 	decrypted bool
@@ -76,7 +78,7 @@ func Given(get func(key string) (string, bool), isSecret func(key string) bool) 
 
 // beside adds what the stack file shows of the configuration that a program was given.
 func (c Config) beside(file Config, get func(key string) (string, bool)) Config {
-	c.file, c.values, c.others = file.file, maps.Clone(c.values), map[string]value{}
+	c.file, c.inherited, c.values, c.others = file.file, file.inherited, maps.Clone(c.values), map[string]value{}
 	for key, v := range c.values {
 		stands := file.values[key]
 		if (stands.kind == words || stands.kind == encrypted) && v.kind != words && !v.empty() {
@@ -127,11 +129,14 @@ func (c Config) With(key string, v any) Config {
 	return c
 }
 
-// has reports whether something is set at a path.
+// has reports whether the stack itself sets something at a path.
 func (c Config) has(path string) bool {
 	root, rest := path, ""
 	if i := strings.IndexAny(path, ".["); i > 0 {
 		root, rest = path[:i], path[i:]
+	}
+	if c.inherited[root] {
+		return false
 	}
 	v := c.values[root]
 	for rest != "" && !v.unset() {

@@ -33,12 +33,15 @@ func Directory(named string) (string, error) {
 		return "", fmt.Errorf("finding the project's directory: %w", err)
 	}
 	for directory := start; ; directory = filepath.Dir(directory) {
-		project, err := workspace.LoadProject(filepath.Join(directory, projectFile))
-		switch {
-		case err == nil && project.Name == Project:
+		text, err := os.ReadFile(filepath.Join(directory, projectFile))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("finding the project's directory: %w", err)
+		}
+		var project struct {
+			Name string `yaml:"name"`
+		}
+		if err := encoding.YAML.Unmarshal(text, &project); err == nil && project.Name == Project {
 			return directory, nil
-		case err != nil && !errors.Is(err, fs.ErrNotExist):
-			return "", fmt.Errorf("reading the project: %w", err)
 		}
 		if directory == filepath.Dir(directory) {
 			return "", fmt.Errorf("%s does not lie in the fleet repository; change to a directory of it, or name the project with --dir", start)
@@ -94,10 +97,11 @@ func Open(directory, stack string) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
+	own := maps.Clone(stored)
 	if err := applyDefaults(stored, project); err != nil {
 		return Config{}, err
 	}
-	c := Config{values: map[string]value{}, others: map[string]value{}, file: filepath.Base(file)}
+	c := Config{values: map[string]value{}, others: map[string]value{}, inherited: map[string]bool{}, file: filepath.Base(file)}
 	for key, stands := range stored {
 		v, err := fromStored(stands)
 		if err != nil { // the text of the error could quote a value
@@ -105,6 +109,8 @@ func Open(directory, stack string) (Config, error) {
 		}
 		if _, known := schema[key.Name()]; known && key.Namespace() == Project {
 			c.values[key.Name()] = v
+			_, set := own[key]
+			c.inherited[key.Name()] = !set
 		} else {
 			c.others[key.String()] = v
 		}

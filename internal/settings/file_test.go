@@ -54,7 +54,7 @@ func sealedFile(t testing.TB) config.Map {
 			}
 			for app, of := range secrets {
 				for name, value := range of {
-					set(t, m, member(member(key, app), name), config.NewSecureValue(cipher+value))
+					put(t, m, member(member(key, app), name), config.NewSecureValue(cipher+value))
 				}
 			}
 		case schema[key] == object || schema[key] == list:
@@ -68,7 +68,7 @@ func sealedFile(t testing.TB) config.Map {
 	return m
 }
 
-func set(t testing.TB, m config.Map, path string, v config.Value) {
+func put(t testing.TB, m config.Map, path string, v config.Value) {
 	t.Helper()
 	if err := m.Set(config.MustMakeKey(Project, path), v, true); err != nil {
 		t.Fatal(err)
@@ -232,7 +232,7 @@ func TestPulumisOwnTypesAreHeld(t *testing.T) {
 	}
 	for _, key := range Known() {
 		for name, v := range map[string]config.Value{
-			"text": config.NewValue("x"), "empty text": config.NewValue(""), "JSON as text": config.NewValue(`{"psydge":{"A":"b"}}`), "number": config.NewObjectValue("7"),
+			"text": config.NewValue("x"), "empty text": config.NewValue(""), "JSON as text": config.NewValue(`{"psydge":{"A":"b"}}`),
 			"object": config.NewObjectValue(`{"a":"b"}`), "list": config.NewObjectValue(`["8.8.8.8/32"]`), "list of numbers": config.NewObjectValue(`[8]`),
 			"encrypted": config.NewSecureValue("v1:x"), "encrypted JSON": config.NewSecureValue(`v1:{"psydge":{"A":"b"}}`),
 		} {
@@ -242,12 +242,7 @@ func TestPulumisOwnTypesAreHeld(t *testing.T) {
 			}
 			m[config.MustMakeKey(Project, key)] = v
 			problems := problemsOf(t, open(t, maps.Clone(m)), needs())
-			theirs := pulumiworkspace.ValidateStackConfigAndApplyProjectConfig(context.Background(), "dev", described, esc.Value{}, m, config.NopEncrypter, config.Base64Crypter)
-			if strings.HasPrefix(name, "encrypted") {
-				theirs = pulumiworkspace.ValidateStackConfigAndApplyProjectConfig(context.Background(), "dev", described, esc.Value{}, m, config.NopEncrypter, untouched{})
-			} else {
-				theirs = pulumiworkspace.ValidateStackConfigAndApplyProjectConfig(context.Background(), "dev", described, esc.Value{}, m, config.NopEncrypter, untouched{})
-			}
+			theirs := pulumiworkspace.ValidateStackConfigAndApplyProjectConfig(context.Background(), "dev", described, esc.Value{}, m, config.NopEncrypter, untouched{})
 			if theirs != nil && len(problems) == 0 {
 				t.Errorf("%s as %s: accepted, and Pulumi says %v", key, name, theirs)
 			}
@@ -392,7 +387,7 @@ func TestWhatIsEncryptedIsNotJudged(t *testing.T) {
 	}
 	for _, path := range texts {
 		m := sealedFile(t)
-		set(t, m, path, config.NewSecureValue("v1:c4n4ry"))
+		put(t, m, path, config.NewSecureValue("v1:c4n4ry"))
 		s, err := Parse(open(t, m), needs())
 		if err != nil {
 			t.Errorf("%s: %v", path, err)
@@ -412,8 +407,8 @@ func TestWhatIsEncryptedIsNotJudged(t *testing.T) {
 	}
 
 	m := sealedFile(t)
-	set(t, m, "adminCidrs[0]", config.NewSecureValue("v1:x"))
-	set(t, m, "adminCidrs[1]", config.NewValue("x"))
+	put(t, m, "adminCidrs[0]", config.NewSecureValue("v1:x"))
+	put(t, m, "adminCidrs[1]", config.NewValue("x"))
 	if got := keysOf(problemsOf(t, open(t, m), needs())); !slices.Equal(got, []string{"adminCidrs[1]"}) {
 		t.Errorf("the index moved: %v", got)
 	}
@@ -505,7 +500,7 @@ func TestOnePlainSecretAmongEncryptedOnes(t *testing.T) {
 		"secrets.asms.METAAPI_TOKEN": config.NewTypedValue("4444", config.TypeInt),
 	} {
 		m := sealedFile(t)
-		set(t, m, path, v)
+		put(t, m, path, v)
 		file := open(t, maps.Clone(m))
 		inFile := problemsOf(t, file, needs())
 		if len(inFile) != 1 || inFile[0].Key != Project+":"+path || !strings.Contains(inFile[0].Problem, "stored in plain text") {
@@ -536,7 +531,7 @@ func TestOnePlainSecretAmongEncryptedOnes(t *testing.T) {
 func TestAFileOfAnotherRunIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	m := sealedFile(t)
-	set(t, m, "secrets.psydge.SECRET_KEY", config.NewValue("another"))
+	put(t, m, "secrets.psydge.SECRET_KEY", config.NewValue("another"))
 	m[config.MustMakeKey(Project, "caddyDirectoy")] = config.NewValue("/x")
 	file := open(t, m)
 	g := inUse()
@@ -557,7 +552,7 @@ func TestAFileOfAnotherRunIsNotBelieved(t *testing.T) {
 func TestARemedyTouchesOnlyWhatIsAtFault(t *testing.T) {
 	t.Parallel()
 	wrong := map[string]config.Value{
-		"text": config.NewValue("c4n4ry \x01"), "number": config.NewTypedValue("4444444", config.TypeInt), "truth": config.NewTypedValue("true", config.TypeBool),
+		"text": config.NewValue("c4n4ry \x01"), "number": config.NewTypedValue("7777777", config.TypeInt), "truth": config.NewTypedValue("true", config.TypeBool),
 		"object": config.NewObjectValue(`{"z":{"y":"x"}}`), "list": config.NewObjectValue(`[["x"]]`), "JSON": config.NewValue(`{"psydge":{"SECRET_KEY":"c4n4ry"}}`),
 		"empty": config.NewValue(""),
 	}
@@ -569,9 +564,9 @@ func TestARemedyTouchesOnlyWhatIsAtFault(t *testing.T) {
 	for _, path := range paths {
 		for name, v := range wrong {
 			base := sealedFile(t)
-			set(t, base, "registry", config.NewObjectValue(`{"address":"ghcr.io","username":"alorig"}`))
-			set(t, base, "registryPassword", config.NewSecureValue("v1:c4n4ry"))
-			set(t, base, "postgres", config.NewObjectValue(`{"host":"localhost","port":5433,"user":"admin"}`))
+			put(t, base, "registry", config.NewObjectValue(`{"address":"ghcr.io","username":"alorig"}`))
+			put(t, base, "registryPassword", config.NewSecureValue("v1:c4n4ry"))
+			put(t, base, "postgres", config.NewObjectValue(`{"host":"localhost","port":5433,"user":"admin"}`))
 			m := maps.Clone(base)
 			if err := m.Set(config.MustMakeKey(Project, path), v, true); err != nil {
 				t.Fatal(err)
@@ -618,7 +613,7 @@ func flat(t testing.TB, m config.Map) map[string]string {
 		for i, e := range v.row {
 			walk(index(path, i), e)
 		}
-		if len(v.members)+len(v.row) == 0 {
+		if v.kind != tree && v.kind != row {
 			leaves[path] = fmt.Sprint(v.kind, v.text)
 		}
 	}
@@ -671,4 +666,16 @@ func FuzzOpen(f *testing.F) {
 			t.Errorf("not a SettingsError: %v", err)
 		}
 	})
+}
+
+func BenchmarkOpen(b *testing.B) {
+	for b.Loop() {
+		c, err := Open(filepath.Join("..", ".."), "prod")
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := Parse(c, needs()); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

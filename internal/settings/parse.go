@@ -254,7 +254,7 @@ func (p *parser) object(key, accepts string) (given map[string]value, ok bool) {
 	switch {
 	case v.kind == tree:
 		return v.members, true
-	case v.kind == absent, v.kind == row && len(v.row) == 0:
+	case v.kind == absent:
 		return nil, true
 	}
 	flag, path := "", key+".MEMBER"
@@ -472,7 +472,7 @@ func (p *parser) adminCIDRs(key, neededBy string) []netip.Prefix {
 	const accepts, example = "a list of address ranges such as 198.51.100.7/32", "ADDRESS/32"
 	v := p.config.values[key]
 	switch {
-	case v.unset():
+	case v.kind == absent, v.empty():
 		if neededBy != "" {
 			p.bad(index(key, 0), "is not set, and nobody would reach "+neededBy, accepts, set(index(key, 0), example))
 		}

@@ -17,9 +17,6 @@ type pulumiConfig config.Map
 
 const cipher = "v1:"
 
-// decrypter undoes it.
-type decrypter struct{ config.Decrypter }
-
 func plainOf(text string) string { return strings.TrimPrefix(text, cipher) }
 
 // follow runs a remedy as a shell splits it, as the Pulumi CLI does what it says, with the
@@ -39,14 +36,14 @@ func (m pulumiConfig) follow(t testing.TB, p Problem, value string) {
 func (m pulumiConfig) run(t testing.TB, line, value string) {
 	t.Helper()
 	// What a command reads and prints does not matter here: the value is given.
-	shell := exec.CommandContext(t.Context(), "sh", "-uc", `pulumi() { printf '%s\0' "$@" >&2; printf '\n' >&2; }`+"\n"+strings.ReplaceAll(line, "< ~/.ssh/alorig", ""))
+	shell := exec.CommandContext(t.Context(), "sh", "-uc", `IFS=$(printf '\037'); pulumi() { printf '%s\n' "$*" >&2; }`+"\n"+strings.ReplaceAll(line, "< ~/.ssh/alorig", ""))
 	var said strings.Builder
 	shell.Stderr = &said
 	if err := shell.Run(); err != nil {
 		t.Fatalf("%s: %v: %s", line, err, said.String())
 	}
-	for _, command := range strings.Split(strings.TrimSuffix(said.String(), "\n"), "\x00\n") {
-		words := strings.Split(strings.TrimSuffix(command, "\x00"), "\x00")
+	for _, command := range strings.Split(strings.TrimSuffix(said.String(), "\n"), "\n") {
+		words := strings.Split(command, "\x1f")
 		if len(words) < 3 || words[0] != "config" {
 			t.Fatalf("%s: no pulumi config: %q", line, words)
 		}

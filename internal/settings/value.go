@@ -168,14 +168,14 @@ func (v value) unseen(path string) []string {
 }
 
 // is describes a value that is not what is accepted. It quotes only what stands in plain
-// text, is short, and does not look like a key.
+// text, is short, and does not look like a key or an object.
 func (v value) is() string {
 	switch v.kind {
 	case words:
 		switch {
 		case v.stored != plain:
 			return "is kept encrypted and is not of the accepted form"
-		case len(v.text) > 100 || strings.Contains(v.text, "PRIVATE KEY") || strings.ContainsFunc(v.text, unicode.IsControl):
+		case len(v.text) > 100 || strings.HasPrefix(v.text, "{") || strings.HasPrefix(v.text, "[") || strings.Contains(v.text, "PRIVATE KEY") || strings.ContainsFunc(v.text, unicode.IsControl):
 			return "is not of the accepted form (its value is not shown)"
 		default:
 			return fmt.Sprintf("is %q", v.text)
