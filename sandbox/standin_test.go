@@ -86,17 +86,17 @@ func runStandIn(args []string) error {
 	if err != nil {
 		return err
 	}
-	command, rest := args[0], args[1:]
-	switch command {
+	words := append(withoutOptions(args), "")
+	switch words[0] {
 	case "version":
 		fmt.Println("v" + pinned.PulumiVersion)
 		return nil
 	case "whoami":
 		return json.NewEncoder(os.Stdout).Encode(map[string]string{"user": "suite", "url": "file://" + p.backend})
 	case "config":
-		return p.config(rest)
+		return p.config(words[1 : len(words)-1])
 	case "stack":
-		switch rest[0] {
+		switch words[1] {
 		case "init":
 			return p.save()
 		case "export":
@@ -191,12 +191,12 @@ func (p *standIn) lock() (unlock func() error, err error) {
 }
 
 // config shows and sets values of the settings.
-func (p *standIn) config(args []string) error {
+func (p *standIn) config(words []string) error {
 	file, plain, secret, err := p.readSettings()
 	if err != nil {
 		return err
 	}
-	switch words := withoutOptions(args); {
+	switch {
 	case len(words) == 3 && words[0] == "set":
 		key, err := config.ParseKey(words[1])
 		if err != nil {
@@ -223,16 +223,15 @@ func (p *standIn) config(args []string) error {
 		}
 		return json.NewEncoder(os.Stdout).Encode(values)
 	}
-	return fmt.Errorf("the stand-in does not know config %q", args)
+	return fmt.Errorf("the stand-in does not know config %q", words)
 }
 
-// withoutOptions are the words of a command line, of which those the suite uses have a
-// value behind them in two cases.
+// withoutOptions are the words of a command line that are no option and no option's value.
 func withoutOptions(args []string) []string {
 	var words []string
 	for i := 0; i < len(args); i++ {
 		switch {
-		case args[i] == "--cwd" || args[i] == "--stack" || args[i] == "--color":
+		case slices.Contains([]string{"--cwd", "--stack", "--color", "--policy-pack", "--target"}, args[i]):
 			i++
 		case !strings.HasPrefix(args[i], "-"):
 			words = append(words, args[i])

@@ -50,8 +50,9 @@ func main() {
 // run executes one command line and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
-		Use:   "alorig",
-		Short: "Judge and show the Alorig fleet, and recover from a killed update",
+		Use:     "alorig",
+		Version: version(),
+		Short:   "Judge and show the Alorig fleet, and recover from a killed update",
 		Long: `alorig judges and shows the fleet that this repository declares. It needs no
 account, no credential and no plugin, and changes nothing. Only recover does: it
 clears what a killed update left, and needs what "pulumi up" needs.

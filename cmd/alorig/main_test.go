@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/pinned"
 	"github.com/alorig/fleet/internal/settings"
 	"github.com/alorig/fleet/stacks"
 )
@@ -322,5 +323,12 @@ func TestCheckReportsWhatStacksFound(t *testing.T) {
 		if code != exitClean || !strings.Contains(stdout, fmt.Sprintf(": %d resources;", len(recorded))) {
 			t.Errorf("after %s: %d resources recorded; %s", app, len(recorded), stdout)
 		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	code, stdout, stderr := alorig(t, "--version")
+	if code != exitClean || !strings.HasPrefix(stdout, "alorig version ") || !strings.Contains(stdout, "Pulumi "+pinned.PulumiVersion) || stderr != "" {
+		t.Errorf("%d %q %q, want the version of alorig and of Pulumi", code, stdout, stderr)
 	}
 }
