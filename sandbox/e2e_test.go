@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -90,7 +91,7 @@ func choose(t *testing.T, all []part, names string) []part {
 }
 
 // runParts runs parts in their order. Single ones run on the fleet that is up, or bring it up
-// first, and leave it.
+// first, and leave it; after all of them nothing is left, whatever became of them.
 func (s *suite) runParts(t *testing.T, chosen []part, single bool) {
 	t.Helper()
 	defer s.reportFigures(t)
@@ -107,13 +108,18 @@ func (s *suite) runParts(t *testing.T, chosen []part, single bool) {
 		}
 	}
 	s.startSampling(t)
-	t.Cleanup(func() {
-		if t.Failed() || single && first != "existing" {
-			t.Log("the fleet is left as it is; the next run takes it down, or `make down DATA=delete`")
-			return
-		}
-		s.takeDown(t)
-	})
+	if single && first != "existing" {
+		t.Log("the fleet stays; the next whole run takes it down, or `make down DATA=delete`")
+	} else {
+		defer s.takeDownWhenInterrupted()()
+		t.Cleanup(func() {
+			if t.Failed() {
+				said, err := tryDocker("ps", "--all", "--format", "{{.Names}} {{.Image}} {{.Status}}", "--filter", "label="+ledger.LabelStack+"="+stack)
+				t.Logf("the containers before all of it was taken down (%v); PART=… keeps them:\n%s", err, said)
+			}
+			s.takeDown(t)
+		})
+	}
 	for _, part := range chosen {
 		ok := t.Run(part.name, func(t *testing.T) { part.run(s, t) })
 		if !ok && (part.name == "up" || t.Context().Err() != nil) {
@@ -202,11 +208,29 @@ func (s *suite) leftByASuite() bool {
 	return exec.Command("docker", "volume", "inspect", suiteMark).Run() == nil
 }
 
+// takeDownWhenInterrupted takes the fleet down on Ctrl-C, which ends a test without its
+// clean-ups, until the function it returns is called.
+func (s *suite) takeDownWhenInterrupted() (stop func()) {
+	signals, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+			fmt.Fprintln(os.Stderr, "Interrupted; the fleet is taken down.")
+			if err := s.deleteAll(context.Background()); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+			}
+			os.Exit(130)
+		case <-done:
+		}
+	}()
+	return func() { signal.Stop(signals); close(done) }
+}
+
 func (s *suite) takeDown(t *testing.T) {
 	t.Helper()
-	t.Setenv("DATA", "delete")
 	// A test's own context has ended when its clean-up runs.
-	if err := down(context.WithoutCancel(t.Context()), s.sandbox); err != nil {
+	if err := s.deleteAll(context.WithoutCancel(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	box, err := open()

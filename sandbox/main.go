@@ -146,6 +146,11 @@ func down(ctx context.Context, s sandbox) error {
 		fmt.Fprintln(os.Stderr, "Stopped; make up starts it again with all its data. DATA=delete deletes everything.")
 		return s.stopCloudflare()
 	}
+	return s.deleteAll(ctx)
+}
+
+// deleteAll leaves nothing of the sandbox but its images.
+func (s sandbox) deleteAll(ctx context.Context) error {
 	// The state goes as a whole: to Pulumi, databases and volumes are protected.
 	for _, kind := range []string{"container", "network", "volume"} {
 		args := []string{kind, "ls", "--quiet", "--filter", "label=" + ledger.LabelStack + "=" + stack}
