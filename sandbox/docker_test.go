@@ -42,7 +42,6 @@ var dockerParts = []part{
 		s.tryKills(t,
 			kill{payloadUpdate, event{"sitebuilder_payload_next", "health_status: healthy"}},
 			kill{payloadUpdate, event{"sitebuilder_payload_previous", "rename"}},
-			kill{payloadUpdate, event{"sitebuilder_payload_previous", "destroy"}},
 			kill{payloadUpdate, event{"sitebuilder_payload", "start"}},
 			kill{snapifyUpdate, event{"snapify_migrate", "start"}},
 		)
