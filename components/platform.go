@@ -91,26 +91,26 @@ func NewPlatform(ctx *pulumi.Context, name string, args *PlatformArgs, opts ...p
 	return platform, nil
 }
 
-// lock is a file on the server that keeps two scripts from the same thing.
-func (p *Platform) lock(name string) string { return p.caddyDirectory + "/sites/." + name + ".lock" }
+// lock is a file on the server. Two scripts that lock it never run at the same time.
+func (p *Platform) lock(name string) string { return ledger.LockFile(p.caddyDirectory, name) }
 
 func (p *Platform) service(k ledger.Kind) ledger.Service { return p.services[k] }
 
-// lookUp finds the network and proves that the services of Phase 0 are what the apps
-// rely on, before the first app is touched.
+// lookUp finds the network and checks that the services of Phase 0 are what the apps
+// need, before the first app is touched.
 func (p *Platform) lookUp(ctx *pulumi.Context, args *PlatformArgs) error {
 	found := docker.LookupNetworkOutput(ctx, docker.LookupNetworkOutputArgs{
 		Name: pulumi.String(args.Ledger.Server.Network),
 	}, pulumi.Parent(p))
 	p.Network = found.Name()
-	proven, err := args.Shell.run(ctx, "platform-check", script{
-		apply: fmt.Sprintf("network=%s\npostgres=%s\nredis=%s\ncaddy=%s\nsites=%s/sites\n", args.Ledger.Server.Network,
-			p.service(ledger.Postgres).Container, p.service(ledger.Redis).Container, p.service(ledger.Caddy).Container, args.CaddyDirectory) + checkPlatform,
+	checked, err := args.Shell.run(ctx, "platform-check", script{
+		apply: fmt.Sprintf("network=%s\npostgres=%s\nredis=%s\ncaddy=%s\nsites=%s\n", args.Ledger.Server.Network,
+			p.service(ledger.Postgres).Container, p.service(ledger.Redis).Container, p.service(ledger.Caddy).Container, ledger.SitesDirectory(args.CaddyDirectory)) + checkPlatform,
 	}, pulumi.Parent(p))
 	if err != nil {
 		return err
 	}
-	p.Ready = []pulumi.Resource{proven}
+	p.Ready = []pulumi.Resource{checked}
 	return nil
 }
 
@@ -154,7 +154,7 @@ func (p *Platform) create(ctx *pulumi.Context, args *PlatformArgs) error {
 		if !ok {
 			return fmt.Errorf("the platform needs an image for %q, for which the settings hold no reference", s.Kind)
 		}
-		image, err := docker.NewRemoteImage(ctx, "image-"+string(s.Kind), &docker.RemoteImageArgs{
+		image, err := docker.NewRemoteImage(ctx, ledger.Logical("image", string(s.Kind)), &docker.RemoteImageArgs{
 			Name: pulumi.String(reference), KeepLocally: pulumi.Bool(true),
 		}, within)
 		if err != nil {
@@ -171,7 +171,7 @@ func (p *Platform) create(ctx *pulumi.Context, args *PlatformArgs) error {
 			if !isVolume {
 				continue
 			}
-			volume, err := docker.NewVolume(ctx, "volume-"+string(s.Kind)+"-"+string(name), &docker.VolumeArgs{
+			volume, err := docker.NewVolume(ctx, ledger.Logical("volume", string(name)), &docker.VolumeArgs{
 				Name:   name,
 				Labels: docker.VolumeLabelArray{docker.VolumeLabelArgs{Label: pulumi.String(ledger.LabelStack), Value: pulumi.String(ctx.Stack())}},
 			}, within, pulumi.Protect(true), pulumi.RetainOnDelete(true))
@@ -198,7 +198,7 @@ func (p *Platform) create(ctx *pulumi.Context, args *PlatformArgs) error {
 // Every role may connect to them too, until PUBLIC is revoked.
 func (p *Platform) closeMaintenanceDatabases(ctx *pulumi.Context, after pulumi.Resource) error {
 	for _, name := range []string{"postgres", "template1"} {
-		revoked, err := postgresql.NewGrant(ctx, "revoke-public-"+name, &postgresql.GrantArgs{
+		revoked, err := postgresql.NewGrant(ctx, ledger.Logical("revoke-public", name), &postgresql.GrantArgs{
 			Database: pulumi.String(name), Role: pulumi.String("public"), ObjectType: pulumi.String("database"),
 			Privileges: pulumi.StringArray{},
 		}, pulumi.Parent(p), pulumi.DependsOn([]pulumi.Resource{after}), pulumi.RetainOnDelete(true))

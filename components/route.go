@@ -59,7 +59,7 @@ func NewRoute(ctx *pulumi.Context, name string, args *RouteArgs, opts ...pulumi.
 	if err := ctx.RegisterComponentResourceV2(ledger.TypeRoute, name, inputs, route, opts...); err != nil {
 		return nil, fmt.Errorf("registering route %q: %w", name, err)
 	}
-	parameters := fmt.Sprintf("caddy=%s\nsites=%s/sites\nfile=%s\n", args.Caddy, args.Directory, ledger.SiteFile(args.App.Name))
+	parameters := fmt.Sprintf("caddy=%s\nsites=%s\nfile=%s\n", args.Caddy, ledger.SitesDirectory(args.Directory), ledger.SiteFile(args.App.Name))
 	loaded, err := args.Shell.run(ctx, ledger.Logical(args.App.Name, "site"), script{
 		apply:  parameters + loadSites + putSite,
 		remove: parameters + loadSites + removeSite,

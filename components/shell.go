@@ -13,7 +13,7 @@ import (
 type Shell struct {
 	// Connection must pin the host key: without one any server is believed.
 	Connection *remote.ConnectionArgs
-	// DockerHost is the engine that `docker` speaks to on this machine: the one whose
+	// DockerHost is the Docker engine that `docker` speaks to on this machine: the one whose
 	// containers the program declares, whatever the operator's own context is.
 	DockerHost string
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/alorig/fleet/policy/rules"
 )
 
-// Check holds the fleet against every rule in this process: no engine, no network, no
+// Check holds the fleet against every rule in this process: no Pulumi engine, no network, no
 // credential. It returns what was declared and all findings; an error means there is no
 // verdict.
 func (f Fleet) Check(stack string, s settings.Settings) ([]declared.Resource, []ledger.Finding, error) {

@@ -38,7 +38,7 @@ type Fleet struct {
 func Alorig() Fleet { return Fleet{ledger.Alorig(), Defined()} }
 
 // Program is the Pulumi program of every stack. Before an update, though not before a
-// preview, it holds itself against the rules of the policy pack: the engine of a
+// preview, it holds itself against the rules of the policy pack: the Pulumi engine of a
 // self-managed backend runs the pack only when it is told to, and a bare `pulumi up`
 // must be guarded too.
 func Program(ctx *pulumi.Context) error { return Alorig().program(ctx) }

@@ -1,4 +1,4 @@
-// Package dryrun runs a Pulumi program without an engine and records what it would
+// Package dryrun runs a Pulumi program without the Pulumi engine and records what it would
 // register, in the form the rules judge.
 package dryrun
 
@@ -40,7 +40,7 @@ func Record(project, stack string, program pulumi.RunFunc, options ...pulumi.Run
 	return recorded, nil
 }
 
-// recorder stands in for the engine.
+// recorder stands in for the Pulumi engine.
 type recorder struct {
 	project, stack string
 

@@ -10,45 +10,42 @@ import (
 // Check holds the ledger against every rule of allocation and budget and returns
 // all that is wrong with it, sorted; none for a sound ledger.
 func (l Ledger) Check() []Finding {
-	return SortFindings(slices.Concat(
-		checkNames(l), checkUnique(l), checkConnections(l), checkMemory(l), checkRouting(l),
-	))
+	var report Report
+	for _, check := range []func(Ledger, *Report){checkNames, checkUnique, checkConnections, checkMemory, checkRouting} {
+		check(l, &report)
+	}
+	return SortFindings(report.Findings)
 }
 
-func checkNames(l Ledger) []Finding {
-	var fs []Finding
-	bad := func(rule, subject, problem, says, remedy string) {
-		fs = append(fs, Finding{Rule: rule, Subject: subject, Problem: problem, Ledger: says, Remedy: remedy})
-	}
+func checkNames(l Ledger, report *Report) {
 	for _, a := range l.Apps {
 		if !appNamePattern.MatchString(a.Name) {
-			bad("container-name", strconv.Quote(a.Name), "is no app name", "two to 31 lower-case letters and digits, a letter first", "Rename the app.")
+			report.About("container-name", strconv.Quote(a.Name)).Add("is no app name", "two to 31 lower-case letters and digits, a letter first", "Rename the app.")
 		}
 		if a.KeyPrefix != a.Name+":" {
-			bad("redis-allocation", a.Name, fmt.Sprintf("has the key prefix %q", a.KeyPrefix), fmt.Sprintf("an app's prefix is its name and a colon: %q", a.Name+":"), "Correct KeyPrefix.")
+			report.About("redis-allocation", a.Name).Add(fmt.Sprintf("has the key prefix %q", a.KeyPrefix), fmt.Sprintf("an app's prefix is its name and a colon: %q", a.Name+":"), "Correct KeyPrefix.")
 		}
 		for _, d := range a.Databases {
 			if !databasePattern.MatchString(d.Name) || !strings.HasPrefix(d.Name, a.Name+"_") {
-				bad("database-allocation", d.Name, "is no database name of "+a.Name, "the app's name, an underscore, and \"_db\" at the end", "Rename the database.")
+				report.About("database-allocation", d.Name).Add("is no database name of "+a.Name, "the app's name, an underscore, and \"_db\" at the end", "Rename the database.")
 			}
 			if !rolePattern.MatchString(d.Role) || (d.Role != a.Name && !strings.HasPrefix(d.Role, a.Name+"_")) {
-				bad("database-allocation", d.Name, fmt.Sprintf("is owned by the role %q", d.Role), "an owner is named after its app", "Rename the role.")
+				report.About("database-allocation", d.Name).Add(fmt.Sprintf("is owned by the role %q", d.Role), "an owner is named after its app", "Rename the role.")
 			}
 		}
 		for _, c := range a.Containers {
 			name := ContainerName(a.Name, c.Role)
 			if !slices.Contains([]Role{Backend, Channels, Payload, Worker, Beat}, c.Role) {
-				bad("container-name", name, fmt.Sprintf("has the role %q", c.Role), "backend, channels, payload, celery_worker or celery_beat; frontends are static files under Caddy (seed §3)", "Correct Role.")
+				report.About("container-name", name).Add(fmt.Sprintf("has the role %q", c.Role), "backend, channels, payload, celery_worker or celery_beat; frontends are static files under Caddy (seed §3)", "Correct Role.")
 			}
 			if c.Role.Serves() != (c.Port > 0) || c.Port < 0 || c.Port > 65535 {
-				bad("port-allocation", name, fmt.Sprintf("has port %d", c.Port), "backend, channels and payload have a port from 1 to 65535, the others have none", "Correct Port.")
+				report.About("port-allocation", name).Add(fmt.Sprintf("has port %d", c.Port), "backend, channels and payload have a port from 1 to 65535, the others have none", "Correct Port.")
 			}
 			if _, ok := a.Database(c.Database); !ok {
-				bad("database-allocation", name, fmt.Sprintf("uses the database %q", c.Database), a.Name+" has "+strings.Join(databaseNames(a), ", "), "Correct Database.")
+				report.About("database-allocation", name).Add(fmt.Sprintf("uses the database %q", c.Database), a.Name+" has "+strings.Join(databaseNames(a), ", "), "Correct Database.")
 			}
 		}
 	}
-	return fs
 }
 
 func databaseNames(a App) []string {
@@ -60,32 +57,27 @@ func databaseNames(a App) []string {
 }
 
 // checkUnique refuses everything that is allocated twice.
-func checkUnique(l Ledger) []Finding {
-	var fs []Finding
+func checkUnique(l Ledger, report *Report) {
 	taken := map[string]string{}
 	claim := func(rule, kind, value, owner string) {
 		key := kind + " " + value
 		if first, ok := taken[key]; ok {
-			fs = append(fs, Finding{
-				Rule: rule, Subject: owner,
-				Problem: "takes " + key + ", which " + first + " has",
-				Ledger:  "each " + kind + " is allocated once",
-				Remedy:  "Give " + owner + " a free one; `alorig ledger` lists those taken.",
-			})
+			report.About(rule, owner).Add("takes "+key+", which "+first+" has", "each "+kind+" is allocated once",
+				"Give "+owner+" a free one; `alorig ledger` lists those taken.")
 			return
 		}
 		taken[key] = owner
 	}
-	for _, r := range l.Reserved {
-		claim("container-name", "name", r.Name, r.Name)
-		for _, c := range r.Containers {
-			claim("container-name", "container name", c, r.Name)
+	for _, tenant := range l.Reserved {
+		claim("container-name", "name", tenant.Name, tenant.Name)
+		for _, c := range tenant.Containers {
+			claim("container-name", "container name", c, tenant.Name)
 		}
-		if r.Port != 0 {
-			claim("port-allocation", "port", strconv.Itoa(r.Port), r.Name)
+		if tenant.Port != 0 {
+			claim("port-allocation", "port", strconv.Itoa(tenant.Port), tenant.Name)
 		}
-		if r.RedisDB != nil {
-			claim("redis-allocation", "Redis DB", strconv.Itoa(*r.RedisDB), r.Name)
+		if tenant.RedisDB != nil {
+			claim("redis-allocation", "Redis DB", strconv.Itoa(*tenant.RedisDB), tenant.Name)
 		}
 	}
 	for _, s := range l.Services {
@@ -111,7 +103,6 @@ func checkUnique(l Ledger) []Finding {
 			}
 		}
 	}
-	return fs
 }
 
 // HandoverConnections is what a handover adds to the connections of a database: those of
@@ -148,11 +139,7 @@ func (l Ledger) ConnectionTotal() int {
 	return sum + handover
 }
 
-func checkConnections(l Ledger) []Finding {
-	var fs []Finding
-	bad := func(subject, problem, says, remedy string) {
-		fs = append(fs, Finding{Rule: "connection-budget", Subject: subject, Problem: problem, Ledger: says, Remedy: remedy})
-	}
+func checkConnections(l Ledger, report *Report) {
 	for _, a := range l.Apps {
 		for _, d := range a.Databases {
 			needed := 0
@@ -163,14 +150,13 @@ func checkConnections(l Ledger) []Finding {
 			}
 			switch {
 			case d.Connections <= 0:
-				bad(d.Name, fmt.Sprintf("its role %s has the connection limit %d", d.Role, d.Connections), "every role has a positive limit", "Set Connections.")
+				report.About("connection-budget", d.Name).Add(fmt.Sprintf("its role %s has the connection limit %d", d.Role, d.Connections), "every role has a positive limit", "Set Connections.")
 			case needed > d.Connections:
-				bad(d.Name, fmt.Sprintf("its containers hold up to %d connections", needed), fmt.Sprintf("its role %s may hold %d", d.Role, d.Connections), "Run fewer processes or raise Connections.")
+				report.About("connection-budget", d.Name).Add(fmt.Sprintf("its containers hold up to %d connections", needed), fmt.Sprintf("its role %s may hold %d", d.Role, d.Connections), "Run fewer processes or raise Connections.")
 			}
 		}
 	}
 	if total := l.ConnectionTotal(); total > l.Server.Connections {
-		bad("server", fmt.Sprintf("connections come to %d, with those of a handover", total), fmt.Sprintf("the server has %d (seed §10)", l.Server.Connections), "Lower the limits or add PgBouncer.")
+		report.About("connection-budget", "server").Add(fmt.Sprintf("connections come to %d, with those of a handover", total), fmt.Sprintf("the server has %d (seed §10)", l.Server.Connections), "Lower the limits or add PgBouncer.")
 	}
-	return fs
 }

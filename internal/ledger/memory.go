@@ -91,60 +91,45 @@ func (l Ledger) Ladder() []Rung {
 	return rungs
 }
 
-func checkMemory(l Ledger) []Finding {
-	var fs []Finding
-	entry := func(rule, name string, m Memory) {
+func checkMemory(l Ledger, report *Report) {
+	entry := func(name string, m Memory) {
+		report.About("container-memory", name)
 		if m.Steady <= 0 || m.Limit <= 0 {
-			fs = append(fs, Finding{
-				Rule: rule, Subject: name,
-				Problem: fmt.Sprintf("books %d MiB steady and %d MiB hard limit", m.Steady, m.Limit),
-				Ledger:  "every entry needs a positive amount of both",
-				Remedy:  "Set Memory.Steady and Memory.Limit in internal/ledger.",
-			})
+			report.Add(fmt.Sprintf("books %d MiB steady and %d MiB hard limit", m.Steady, m.Limit),
+				"every entry needs a positive amount of both", "Set Memory.Steady and Memory.Limit in internal/ledger.")
 		} else if m.Limit < m.Steady {
-			fs = append(fs, Finding{
-				Rule: rule, Subject: name,
-				Problem: fmt.Sprintf("has a hard limit of %d MiB, below its steady state of %d MiB", m.Limit, m.Steady),
-				Ledger:  "the kernel would kill it in normal running",
-				Remedy:  "Raise Memory.Limit to at least Memory.Steady.",
-			})
+			report.Add(fmt.Sprintf("has a hard limit of %d MiB, below its steady state of %d MiB", m.Limit, m.Steady),
+				"the kernel would kill it in normal running", "Raise Memory.Limit to at least Memory.Steady.")
 		}
 	}
 	for _, r := range l.Reserved {
-		entry("container-memory", r.Name, r.Memory)
+		entry(r.Name, r.Memory)
 	}
 	for _, s := range l.Services {
-		entry("container-memory", s.Container, s.Memory)
+		entry(s.Container, s.Memory)
 	}
 	for _, a := range l.Apps {
 		for _, c := range a.Containers {
-			entry("container-memory", ContainerName(a.Name, c.Role), c.Memory)
+			entry(ContainerName(a.Name, c.Role), c.Memory)
 		}
 		if a.Steady() > a.Budget {
-			fs = append(fs, Finding{
-				Rule: "app-memory-budget", Subject: a.Name,
-				Problem: fmt.Sprintf("its containers reserve %d MiB in steady state", a.Steady()),
-				Ledger:  fmt.Sprintf("its budget is %d MiB (%s)", a.Budget, a.Budget),
-				Remedy:  "Lower Memory.Steady of its containers, or have the owner raise the budget.",
-			})
+			report.About("app-memory-budget", a.Name).Add(
+				fmt.Sprintf("its containers reserve %d MiB in steady state", a.Steady()),
+				fmt.Sprintf("its budget is %d MiB (%s)", a.Budget, a.Budget),
+				"Lower Memory.Steady of its containers, or have the owner raise the budget.")
 		}
 	}
 	t := l.Totals()
 	if t.Steady > l.Server.UpgradeTrigger {
-		fs = append(fs, Finding{
-			Rule: "fleet-memory-budget", Subject: "server",
-			Problem: fmt.Sprintf("steady state comes to %d MiB (%s)", t.Steady, t.Steady),
-			Ledger:  fmt.Sprintf("the upgrade trigger is %d MiB (%s)", l.Server.UpgradeTrigger, l.Server.UpgradeTrigger),
-			Remedy:  "Stop the rollout: upgrade the server or split the heaviest app (seed §10).",
-		})
+		report.About("fleet-memory-budget", "server").Add(
+			fmt.Sprintf("steady state comes to %d MiB (%s)", t.Steady, t.Steady),
+			fmt.Sprintf("the upgrade trigger is %d MiB (%s)", l.Server.UpgradeTrigger, l.Server.UpgradeTrigger),
+			"Stop the rollout: upgrade the server or split the heaviest app (seed §10).")
 	}
 	if t.Peak() > l.Server.Memory {
-		fs = append(fs, Finding{
-			Rule: "host-memory-ceiling", Subject: "server",
-			Problem: fmt.Sprintf("all hard limits come to %d MiB, and %d MiB more while something runs on demand or is replaced", t.Limits, t.Transient),
-			Ledger:  fmt.Sprintf("the server has %d MiB (%s)", l.Server.Memory, l.Server.Memory),
-			Remedy:  "Lower hard limits until every container can reach its own at once.",
-		})
+		report.About("host-memory-ceiling", "server").Add(
+			fmt.Sprintf("all hard limits come to %d MiB, and %d MiB more while something runs on demand or is replaced", t.Limits, t.Transient),
+			fmt.Sprintf("the server has %d MiB (%s)", l.Server.Memory, l.Server.Memory),
+			"Lower hard limits until every container can reach its own at once.")
 	}
-	return fs
 }

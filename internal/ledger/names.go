@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// This file alone builds names: physical ones, that exist on the server, and
-// logical ones, that Pulumi's state knows resources by.
+// Only this file builds names: physical ones, which exist on the server, and logical ones,
+// by which Pulumi's state knows resources.
 
 // Resource types of this project's own components.
 const (
@@ -78,10 +78,10 @@ func MigrationName(app string) string { return app + migrationSuffix }
 // WorkerNode is the node name a Celery worker registers under and is pinged by.
 func WorkerNode(app string) string { return app + "@" + ContainerName(app, Worker) }
 
-// Logical is the logical name of a resource that belongs to an app: the app's name
-// and the parts that tell it from its siblings, joined by dashes.
-func Logical(app string, parts ...string) string {
-	return logicalLetters.Replace(strings.Join(append([]string{app}, parts...), "-"))
+// Logical is a logical name: its parts joined by dashes. That of a resource of an app
+// starts with the app's name; the other parts tell it from its siblings.
+func Logical(parts ...string) string {
+	return logicalLetters.Replace(strings.Join(parts, "-"))
 }
 
 // Built once: a replacer's table is larger than all the names it is used for.
@@ -89,6 +89,14 @@ var logicalLetters = strings.NewReplacer("_", "-", "*", "wildcard", "/", "-")
 
 // SiteFile is the name of an app's Caddy site file.
 func SiteFile(app string) string { return app + ".caddy" }
+
+// SitesDirectory is where the site files are, in Caddy's configuration directory on the
+// server.
+func SitesDirectory(caddy string) string { return path.Join(caddy, "sites") }
+
+// LockFile is the file on the server that is locked while something is done to what name
+// stands for. Caddy does not read it: its name starts with a dot.
+func LockFile(caddy, name string) string { return path.Join(SitesDirectory(caddy), "."+name+".lock") }
 
 // StaticDirectory holds the static builds of all apps, on the server and inside Caddy.
 const StaticDirectory = "/srv/static"

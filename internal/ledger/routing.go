@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -75,79 +76,78 @@ func (r Route) Overlaps(o Route) bool {
 	return below(r.Path, o.Path) || below(o.Path, r.Path)
 }
 
-func checkRouting(l Ledger) []Finding {
-	var fs []Finding
+// claim is a route, and the app that has it.
+type claim struct {
+	app string
+	Route
+}
+
+func checkRouting(l Ledger, report *Report) {
 	owner := map[string]string{}
-	type claim struct {
-		app string
-		Route
-	}
 	claims := map[string][]claim{} // by host
 	for _, a := range l.Apps {
 		for _, h := range a.Hosts {
-			bad := func(rule, problem, says, remedy string) {
-				fs = append(fs, Finding{Rule: rule, Subject: h.Name, Problem: problem, Ledger: says, Remedy: remedy})
-			}
-			if !hostNamePattern.MatchString(h.Name) {
-				bad("dns-allocation", "is no host name", "lower-case labels joined by dots, with \"*.\" at most at the start", "Correct Hosts of "+a.Name+".")
-			}
-			if o, taken := owner[h.Name]; taken {
-				bad("dns-allocation", "belongs to "+a.Name+" and to "+o, "a host belongs to one app", "Give it to one of them.")
-			}
+			checkHost(a, h, owner[h.Name], report)
 			owner[h.Name] = a.Name
-			switch CertificateFor(h.Name, h.Zone) {
-			case CertificateNone:
-				bad("dns-allocation", "does not lie in zone "+h.Zone, "a record lives in the zone its name ends in", "Correct Zone.")
-			case CertificateOrigin:
-				if h.Proxied {
-					bad("dns-certificate", "is proxied and more than one level below "+h.Zone,
-						"the free certificate covers the apex and one level", "Set Proxied to false; Caddy then serves its own certificate.")
-				}
-			case CertificateEdge:
-			}
 		}
 		for _, r := range a.Routes {
-			bad := func(problem, says, remedy string) {
-				fs = append(fs, Finding{Rule: "route-allocation", Subject: r.Key(), Problem: problem, Ledger: says, Remedy: remedy})
-			}
-			owned := false
-			for _, h := range a.Hosts {
-				owned = owned || h.Name == r.Host
-			}
-			if !owned {
-				bad("is routed by "+a.Name+", which does not own the host", "an app routes its own hosts", "Add the host to "+a.Name+" or drop the route.")
-			}
-			if r.Path != "" && !pathPattern.MatchString(r.Path) {
-				bad(fmt.Sprintf("has the path %q", r.Path), "a path starts with \"/\", ends without one, and has lower-case segments", "Correct Path.")
-			}
-			switch {
-			case (r.Static == "") == (r.Upstream == ""):
-				bad("has no single target", "a route is served by a static build or by one container", "Set either Static or Upstream.")
-			case r.Static != "" && !staticPattern.MatchString(r.Static):
-				bad(fmt.Sprintf("names the static build %q", r.Static), "lower-case letters, digits and dashes", "Correct Static.")
-			case r.Upstream != "":
-				c, ok := a.Container(r.Upstream)
-				if !ok {
-					bad("goes to "+ContainerName(a.Name, r.Upstream)+", which "+a.Name+" does not have", "an upstream is a container of the same app", "Correct Upstream.")
-				} else if c.Port == 0 {
-					bad("goes to "+ContainerName(a.Name, r.Upstream)+", which listens on no port", "an upstream is a container that serves", "Correct Upstream.")
-				}
-			}
-			for _, c := range claims[r.Host] {
-				if r.Overlaps(c.Route) {
-					bad("is served twice: also as "+c.Key()+" by "+c.app, "one host and path has one server", "Drop one of the two routes.")
-				}
-			}
+			checkRoute(a, r, claims[r.Host], report)
 			claims[r.Host] = append(claims[r.Host], claim{a.Name, r})
 		}
 		for _, h := range a.Hosts {
 			if len(claims[h.Name]) == 0 {
-				fs = append(fs, Finding{
-					Rule: "route-allocation", Subject: h.Name, Problem: "belongs to " + a.Name + " but nothing serves it",
-					Ledger: "every host has a route", Remedy: "Add a route or drop the host.",
-				})
+				report.About("route-allocation", h.Name).Add("belongs to "+a.Name+" but nothing serves it", "every host has a route", "Add a route or drop the host.")
 			}
 		}
 	}
-	return fs
+}
+
+// checkHost judges a host of an app. earlier is the app that has it already, if any.
+func checkHost(a App, h Host, earlier string, report *Report) {
+	report.About("dns-allocation", h.Name)
+	if !hostNamePattern.MatchString(h.Name) {
+		report.Add("is no host name", "lower-case labels joined by dots, with \"*.\" at most at the start", "Correct Hosts of "+a.Name+".")
+	}
+	if earlier != "" {
+		report.Add("belongs to "+a.Name+" and to "+earlier, "a host belongs to one app", "Give it to one of them.")
+	}
+	switch CertificateFor(h.Name, h.Zone) {
+	case CertificateNone:
+		report.Add("does not lie in zone "+h.Zone, "a record lives in the zone its name ends in", "Correct Zone.")
+	case CertificateOrigin:
+		if h.Proxied {
+			report.About("dns-certificate", h.Name).Add("is proxied and more than one level below "+h.Zone,
+				"the free certificate covers the apex and one level", "Set Proxied to false; Caddy then serves its own certificate.")
+		}
+	case CertificateEdge:
+	}
+}
+
+// checkRoute judges a route of an app. claims are the routes of the same host before it.
+func checkRoute(a App, r Route, claims []claim, report *Report) {
+	report.About("route-allocation", r.Key())
+	if !slices.ContainsFunc(a.Hosts, func(h Host) bool { return h.Name == r.Host }) {
+		report.Add("is routed by "+a.Name+", which does not own the host", "an app routes its own hosts", "Add the host to "+a.Name+" or drop the route.")
+	}
+	if r.Path != "" && !pathPattern.MatchString(r.Path) {
+		report.Add(fmt.Sprintf("has the path %q", r.Path), "a path starts with \"/\", ends without one, and has lower-case segments", "Correct Path.")
+	}
+	switch {
+	case (r.Static == "") == (r.Upstream == ""):
+		report.Add("has no single target", "a route is served by a static build or by one container", "Set either Static or Upstream.")
+	case r.Static != "" && !staticPattern.MatchString(r.Static):
+		report.Add(fmt.Sprintf("names the static build %q", r.Static), "lower-case letters, digits and dashes", "Correct Static.")
+	case r.Upstream != "":
+		name := ContainerName(a.Name, r.Upstream)
+		if c, ok := a.Container(r.Upstream); !ok {
+			report.Add("goes to "+name+", which "+a.Name+" does not have", "an upstream is a container of the same app", "Correct Upstream.")
+		} else if c.Port == 0 {
+			report.Add("goes to "+name+", which listens on no port", "an upstream is a container that serves", "Correct Upstream.")
+		}
+	}
+	for _, c := range claims {
+		if r.Overlaps(c.Route) {
+			report.Add("is served twice: also as "+c.Key()+" by "+c.app, "one host and path has one server", "Drop one of the two routes.")
+		}
+	}
 }

@@ -20,9 +20,9 @@ var connectionBudget = Rule{
 			return nil
 		}
 		name, _ := declared.Read[string](r.Props, "name")
-		p := report{subject: name}
+		p := ledger.Report{Subject: name}
 		if name == "" {
-			p.subject = "role " + r.Name
+			p.Subject = "role " + r.Name
 		}
 		d, inLedger := f.RoleNamed(name)
 		says := "every role has a limit above zero"
@@ -32,11 +32,11 @@ var connectionBudget = Rule{
 		limit, state := declared.ReadInt(r.Props, "connectionLimit")
 		switch {
 		case state != declared.Known:
-			p.add("has no connectionLimit"+describe(state), says, "Take connectionLimit from the ledger.")
+			p.Add("has no connectionLimit"+describe(state), says, "Take connectionLimit from the ledger.")
 		case limit <= 0 || inLedger && limit != d.App.ConnectionLimit(d.Database):
-			p.add(fmt.Sprintf("has the connection limit %d", limit), says, "Take connectionLimit from the ledger.")
+			p.Add(fmt.Sprintf("has the connection limit %d", limit), says, "Take connectionLimit from the ledger.")
 		}
-		return p.findings
+		return p.Findings
 	},
 	Stack: func(f *Fleet, rs []declared.Resource) []ledger.Finding {
 		total, handover := 0, 0

@@ -24,10 +24,10 @@ var containerHardening = Rule{
 		if r.Type != declared.TypeContainer {
 			return nil
 		}
-		p := report{subject: containerSubject(r)}
+		p := ledger.Report{Subject: containerSubject(r)}
 		service, isService := f.ServiceNamed(containerName(r))
 		if privileged, state := declared.Read[bool](r.Props, "privileged"); privileged || state == declared.Unknown || state == declared.WrongType {
-			p.add("is privileged, or may be", "no container is", "Leave privileged unset.")
+			p.Add("is privileged, or may be", "no container is", "Leave privileged unset.")
 		}
 		judgeNamespaces(r, &p)
 		judgeSecurityOptions(r, &p)
@@ -35,9 +35,9 @@ var containerHardening = Rule{
 		judgeSockets(r, isService && service.Kind == ledger.Portainer, &p)
 		judgeDataVolumes(f, r, &p)
 		if devices, state := declared.ReadMaps(r.Props, "devices"); len(devices) > 0 || state == declared.Unknown || state == declared.WrongType {
-			p.add("is given devices of the server, or may be", "no container is", "Drop devices.")
+			p.Add("is given devices of the server, or may be", "no container is", "Drop devices.")
 		}
-		return p.findings
+		return p.Findings
 	},
 }
 
@@ -53,22 +53,22 @@ var namespaces = []struct {
 	{"cgroupParent", []string{""}},
 }
 
-func judgeNamespaces(r declared.Resource, p *report) {
+func judgeNamespaces(r declared.Resource, p *ledger.Report) {
 	for _, n := range namespaces {
 		mode, state := declared.Read[string](r.Props, n.property)
 		if problem := unreadable(n.property, state); problem != "" {
-			p.add(problem, "a container has its own namespaces", "Leave "+n.property+" unset.")
+			p.Add(problem, "a container has its own namespaces", "Leave "+n.property+" unset.")
 		} else if !slices.Contains(n.allowed, mode) {
-			p.add("has "+n.property+" "+mode, "a container has its own namespaces", "Leave "+n.property+" unset.")
+			p.Add("has "+n.property+" "+mode, "a container has its own namespaces", "Leave "+n.property+" unset.")
 		}
 	}
 }
 
-func judgeSecurityOptions(r declared.Resource, p *report) {
+func judgeSecurityOptions(r declared.Resource, p *ledger.Report) {
 	options, state := declared.ReadStrings(r.Props, "securityOpts")
 	const says = "every container has no-new-privileges:true and keeps Docker's own profiles"
 	if problem := unreadable("securityOpts", state); problem != "" {
-		p.add(problem, says, "Set securityOpts to no-new-privileges:true.")
+		p.Add(problem, says, "Set securityOpts to no-new-privileges:true.")
 		return
 	}
 	hardened := false
@@ -78,11 +78,11 @@ func judgeSecurityOptions(r declared.Resource, p *report) {
 		case "no-new-privileges", "no-new-privileges:true":
 			hardened = true
 		default:
-			p.add("has the security option "+o, says, "Drop it.")
+			p.Add("has the security option "+o, says, "Drop it.")
 		}
 	}
 	if !hardened {
-		p.add("lacks no-new-privileges", says, "Set securityOpts to no-new-privileges:true.")
+		p.Add("lacks no-new-privileges", says, "Set securityOpts to no-new-privileges:true.")
 	}
 }
 
@@ -90,15 +90,15 @@ func judgeSecurityOptions(r declared.Resource, p *report) {
 // directory, to leave root, to bind 80 and 443.
 var serviceCapabilities = []string{"CHOWN", "DAC_OVERRIDE", "FOWNER", "NET_BIND_SERVICE", "SETGID", "SETUID"}
 
-func judgeCapabilities(r declared.Resource, isService bool, p *report) {
+func judgeCapabilities(r declared.Resource, isService bool, p *ledger.Report) {
 	capabilities, state := declared.Read[property.Map](r.Props, "capabilities")
 	if problem := unreadable("capabilities", state); problem != "" {
-		p.add(problem, "no container adds capabilities", "Drop ALL capabilities.")
+		p.Add(problem, "no container adds capabilities", "Drop ALL capabilities.")
 		return
 	}
 	added, state := declared.ReadStrings(capabilities, "adds")
 	if problem := unreadable("capabilities.adds", state); problem != "" {
-		p.add(problem, "no container adds capabilities", "Drop adds.")
+		p.Add(problem, "no container adds capabilities", "Drop adds.")
 	}
 	for _, c := range added {
 		if isService && slices.Contains(serviceCapabilities, strings.TrimPrefix(c, "CAP_")) {
@@ -108,11 +108,11 @@ func judgeCapabilities(r declared.Resource, isService bool, p *report) {
 		if isService {
 			says = "a shared service may add " + strings.Join(serviceCapabilities, ", ")
 		}
-		p.add("adds the capability "+c, says, "Drop it.")
+		p.Add("adds the capability "+c, says, "Drop it.")
 	}
 	dropped, state := declared.ReadStrings(capabilities, "drops")
 	if !isService && (state != declared.Known || !slices.Contains(dropped, "ALL")) {
-		p.add("keeps capabilities", "an app's container drops ALL", "Set capabilities.drops to ALL.")
+		p.Add("keeps capabilities", "an app's container drops ALL", "Set capabilities.drops to ALL.")
 	}
 }
 
@@ -121,21 +121,21 @@ var engineSockets = []string{
 	"/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/var/run/containerd/containerd.sock", "/run/podman/podman.sock",
 }
 
-func judgeSockets(r declared.Resource, mayDocker bool, p *report) {
+func judgeSockets(r declared.Resource, mayDocker bool, p *ledger.Report) {
 	const says = "Portainer alone may reach Docker"
 	paths := func(array, property string) {
 		mounts, state := declared.ReadMaps(r.Props, array)
 		if problem := unreadable(array, state); problem != "" {
-			p.add(problem, says, "Give "+array+" in plain text.")
+			p.Add(problem, says, "Give "+array+" in plain text.")
 		}
 		for i, m := range mounts {
 			source, state := declared.Read[string](m, property)
 			at := fmt.Sprintf("%s[%d].%s", array, i, property)
 			if problem := unreadable(at, state); problem != "" {
-				p.add(problem, says, "Give it in plain text.")
+				p.Add(problem, says, "Give it in plain text.")
 			}
 			if opened := socketIn(source); opened != "" && (!mayDocker || path.Base(path.Clean(source)) != "docker.sock") {
-				p.add("mounts "+source+", which holds "+opened, says, "Drop the mount.")
+				p.Add("mounts "+source+", which holds "+opened, says, "Drop the mount.")
 			}
 		}
 	}
@@ -144,25 +144,25 @@ func judgeSockets(r declared.Resource, mayDocker bool, p *report) {
 	volumes, _ := declared.ReadMaps(r.Props, "volumes")
 	for i, v := range volumes {
 		if from, state := declared.Read[string](v, "fromContainer"); from != "" || state == declared.Unknown || state == declared.WrongType {
-			p.add(fmt.Sprintf("takes over the mounts of another container by volumes[%d].fromContainer", i), says, "Name the volume itself.")
+			p.Add(fmt.Sprintf("takes over the mounts of another container by volumes[%d].fromContainer", i), says, "Name the volume itself.")
 		}
 	}
 }
 
 // judgeDataVolumes refuses the volume of a shared service in any other container:
 // whoever mounts PostgreSQL's has every app's data.
-func judgeDataVolumes(f *Fleet, r declared.Resource, p *report) {
+func judgeDataVolumes(f *Fleet, r declared.Resource, p *ledger.Report) {
 	for _, array := range []struct{ name, property string }{{"volumes", "volumeName"}, {"mounts", "source"}} {
 		mounts, _ := declared.ReadMaps(r.Props, array.name) // judgeSockets refuses what cannot be read
 		for i, m := range mounts {
 			name, state := declared.Read[string](m, array.property)
 			at := fmt.Sprintf("%s[%d].%s", array.name, i, array.property)
 			if state == declared.Unknown && array.name == "volumes" {
-				p.add(at+" is not known at preview", "a shared service alone mounts its data", "Name the volume in plain text.")
+				p.Add(at+" is not known at preview", "a shared service alone mounts its data", "Name the volume in plain text.")
 			}
 			for _, s := range f.Services {
 				if name == ledger.Volume(s.Container) && containerName(r) != s.Container {
-					p.add("mounts the data of "+s.Container+" by "+at, "a shared service alone mounts its data", "Drop the mount.")
+					p.Add("mounts the data of "+s.Container+" by "+at, "a shared service alone mounts its data", "Drop the mount.")
 				}
 			}
 		}

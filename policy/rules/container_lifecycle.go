@@ -23,7 +23,7 @@ var containerLifecycle = Rule{
 		if r.Type != declared.TypeContainer {
 			return nil
 		}
-		p := report{subject: containerSubject(r)}
+		p := ledger.Report{Subject: containerSubject(r)}
 		restarts := []string{"unless-stopped", "always"}
 		if onDemand(f, r) {
 			restarts = append(restarts, "no")
@@ -33,12 +33,12 @@ var containerLifecycle = Rule{
 			if state == declared.Known {
 				found = "has the restart policy " + restart
 			}
-			p.add(found, "a container comes back after a crash and a reboot", "Set restart to unless-stopped.")
+			p.Add(found, "a container comes back after a crash and a reboot", "Set restart to unless-stopped.")
 		}
 		check, state := declared.Read[property.Map](r.Props, "healthcheck")
 		tests, tested := declared.ReadStrings(check, "tests")
 		if state != declared.Known || tested != declared.Known || len(tests) == 0 || strings.EqualFold(tests[0], "NONE") {
-			p.add("has no health check"+describe(max(state, tested)), "the next app waits for every container to be healthy", "Set healthcheck.tests.")
+			p.Add("has no health check"+describe(max(state, tested)), "the next app waits for every container to be healthy", "Set healthcheck.tests.")
 		}
 		for _, grace := range []string{"stopTimeout", "destroyGraceSeconds"} {
 			if n, state := declared.ReadInt(r.Props, grace); state != declared.Known || n <= 0 {
@@ -46,29 +46,29 @@ var containerLifecycle = Rule{
 				if state == declared.Known {
 					found = fmt.Sprintf("has %s %d", grace, n)
 				}
-				p.add(found, "a container is asked to stop before it is killed", "Set "+grace+" to the seconds its work may take.")
+				p.Add(found, "a container is asked to stop before it is killed", "Set "+grace+" to the seconds its work may take.")
 			}
 		}
 		judgeLogs(r, &p)
 		if mustRun, state := declared.Read[bool](r.Props, "mustRun"); state != declared.Known || mustRun {
-			p.add("has mustRun on, or may", "a refresh deletes a stopped container with mustRun, the default", "Set mustRun to false.")
+			p.Add("has mustRun on, or may", "a refresh deletes a stopped container with mustRun, the default", "Set mustRun to false.")
 		}
-		return p.findings
+		return p.Findings
 	},
 }
 
-func judgeLogs(r declared.Resource, p *report) {
+func judgeLogs(r declared.Resource, p *ledger.Report) {
 	const says = "logs are rotated by Docker: at most max-file files of max-size"
 	driver, state := declared.Read[string](r.Props, "logDriver")
 	if problem := unreadable("logDriver", state); problem != "" {
-		p.add(problem, says, "Set logDriver to local or json-file.")
+		p.Add(problem, says, "Set logDriver to local or json-file.")
 	} else if !slices.Contains([]string{"", "json-file", "local"}, driver) {
-		p.add("has the log driver "+driver, says, "Set logDriver to local or json-file.")
+		p.Add("has the log driver "+driver, says, "Set logDriver to local or json-file.")
 	}
 	options, _ := declared.Read[property.Map](r.Props, "logOpts")
 	for _, option := range []string{"max-size", "max-file"} {
 		if value, state := declared.Read[string](options, option); state != declared.Known || value == "" || value == "-1" {
-			p.add("has no logOpts "+option+describe(state), says, "Set logOpts max-size and max-file.")
+			p.Add("has no logOpts "+option+describe(state), says, "Set logOpts max-size and max-file.")
 		}
 	}
 }

@@ -19,7 +19,7 @@ var containerMemory = Rule{
 		if r.Type != declared.TypeContainer {
 			return nil
 		}
-		p := report{subject: containerSubject(r)}
+		p := ledger.Report{Subject: containerSubject(r)}
 		read := func(property string) (ledger.MiB, bool) {
 			n, state := declared.ReadInt(r.Props, property)
 			if state == declared.Known && n > 0 {
@@ -29,7 +29,7 @@ var containerMemory = Rule{
 			if state == declared.Known {
 				problem = fmt.Sprintf("has %s %d", property, n)
 			}
-			p.add(problem, "every container has memory, memoryReservation and memorySwap, in MiB, above zero",
+			p.Add(problem, "every container has memory, memoryReservation and memorySwap, in MiB, above zero",
 				"Declare it through components.Workload, which takes all three from the ledger.")
 			return 0, false
 		}
@@ -37,19 +37,19 @@ var containerMemory = Rule{
 		reservation, hasReservation := read("memoryReservation")
 		swap, hasSwap := read("memorySwap")
 		if hasLimit && hasReservation && limit < reservation {
-			p.add(fmt.Sprintf("has a memory limit of %d MiB below its reservation of %d MiB", limit, reservation),
+			p.Add(fmt.Sprintf("has a memory limit of %d MiB below its reservation of %d MiB", limit, reservation),
 				"a limit is at least the reservation", "Take both from the ledger.")
 		}
 		if hasLimit && hasSwap && swap != limit {
-			p.add(fmt.Sprintf("has memorySwap %d MiB beside memory %d MiB", swap, limit),
+			p.Add(fmt.Sprintf("has memorySwap %d MiB beside memory %d MiB", swap, limit),
 				"memorySwap counts memory and swap together, and no container may swap", "Set memorySwap equal to memory.")
 		}
 		booked, inLedger := bookedMemory(f, r)
 		if inLedger && hasLimit && hasReservation && (limit != booked.Limit || reservation != booked.Steady) {
-			p.add(fmt.Sprintf("reserves %d MiB with a limit of %d MiB", reservation, limit),
+			p.Add(fmt.Sprintf("reserves %d MiB with a limit of %d MiB", reservation, limit),
 				fmt.Sprintf("the ledger books %d MiB with a limit of %d MiB", booked.Steady, booked.Limit),
 				"Change the ledger, not the container: internal/ledger/alorig.go.")
 		}
-		return p.findings
+		return p.Findings
 	},
 }

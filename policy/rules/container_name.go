@@ -18,15 +18,15 @@ var containerNameRule = Rule{
 	Unknown: "Refuses a name or an app label that is not known. An image that is not known is left to its digest.",
 	Remedy:  "Give the app a container entry in `internal/ledger/alorig.go` and declare it through `components.Workload`. Put a React build under Caddy with a `Static` route.",
 	Resource: func(f *Fleet, r declared.Resource) []ledger.Finding {
-		p := report{subject: containerSubject(r)}
+		p := ledger.Report{Subject: containerSubject(r)}
 		switch r.Type {
 		case declared.TypeSwarmService:
-			p.subject = "service " + r.Name
-			p.add("is a Swarm service", "the ledger knows containers only", "Declare a container.")
+			p.Subject = "service " + r.Name
+			p.Add("is a Swarm service", "the ledger knows containers only", "Declare a container.")
 		case declared.TypeContainer:
 			judgeContainerName(f, r, &p)
 		}
-		return p.findings
+		return p.Findings
 	},
 	Stack: func(_ *Fleet, rs []declared.Resource) []ledger.Finding {
 		first := map[string]string{}
@@ -50,10 +50,10 @@ var containerNameRule = Rule{
 	},
 }
 
-func judgeContainerName(f *Fleet, r declared.Resource, p *report) {
+func judgeContainerName(f *Fleet, r declared.Resource, p *ledger.Report) {
 	name, state := declared.Read[string](r.Props, "name")
 	if state != declared.Known || name == "" {
-		p.add("has no name"+describe(state), "every container has its fixed name", "Set name to the ledger's: {app}_{role}.")
+		p.Add("has no name"+describe(state), "every container has its fixed name", "Set name to the ledger's: {app}_{role}.")
 		return
 	}
 	image := imageName(r)
@@ -61,7 +61,7 @@ func judgeContainerName(f *Fleet, r declared.Resource, p *report) {
 	_, isService := f.ServiceNamed(name)
 	switch {
 	case isFrontend(name, image):
-		p.add("is a frontend container", "frontends are static builds that Caddy serves (seed §3)",
+		p.Add("is a frontend container", "frontends are static builds that Caddy serves (seed §3)",
 			"Drop the container and give the app a Static route.")
 		return
 	case !isApp && !isService:
@@ -73,7 +73,7 @@ func judgeContainerName(f *Fleet, r declared.Resource, p *report) {
 				says = a.Name + " has " + roles(a) + ", and no " + strconv.Quote(role)
 			}
 		}
-		p.add("is not in the ledger", says, remedy)
+		p.Add("is not in the ledger", says, remedy)
 		return
 	}
 	label, state := containerLabel(r, ledger.LabelApp)
@@ -83,14 +83,14 @@ func judgeContainerName(f *Fleet, r declared.Resource, p *report) {
 		if state == declared.Known {
 			found = "carries the label " + ledger.LabelApp + "=" + label
 		}
-		p.add(found, "the container belongs to "+c.App.Name, "Set the label "+ledger.LabelApp+" to "+c.App.Name+".")
+		p.Add(found, "the container belongs to "+c.App.Name, "Set the label "+ledger.LabelApp+" to "+c.App.Name+".")
 	case isService && state == declared.Known && label != "":
-		p.add("carries the label "+ledger.LabelApp+"="+label, "it is a shared service and belongs to no app", "Drop the label.")
+		p.Add("carries the label "+ledger.LabelApp+"="+label, "it is a shared service and belongs to no app", "Drop the label.")
 	case isService && (state == declared.Unknown || state == declared.WrongType):
-		p.add("has no label "+ledger.LabelApp+describe(state), "it is a shared service and belongs to no app", "Drop the label.")
+		p.Add("has no label "+ledger.LabelApp+describe(state), "it is a shared service and belongs to no app", "Drop the label.")
 	}
 	if isApp && image != c.Image && f.images[image] {
-		p.add("runs the image "+image, "the ledger gives it "+c.Image, "Correct the image reference.")
+		p.Add("runs the image "+image, "the ledger gives it "+c.Image, "Correct the image reference.")
 	}
 }
 

@@ -18,41 +18,41 @@ var containerNetwork = Rule{
 		if r.Type != declared.TypeContainer {
 			return nil
 		}
-		p := report{subject: containerSubject(r)}
+		p := ledger.Report{Subject: containerSubject(r)}
 		network := f.Server.Network
 		remedy := "Join " + network + " and nothing else."
 		joined, state := declared.ReadMaps(r.Props, "networksAdvanced")
 		if problem := unreadable("networksAdvanced", state); problem != "" {
-			p.add(problem, "every container is on "+network, remedy)
+			p.Add(problem, "every container is on "+network, remedy)
 		} else if len(joined) == 0 {
-			p.add("joins no network", "every container is on "+network, remedy)
+			p.Add("joins no network", "every container is on "+network, remedy)
 		}
 		for _, n := range joined {
 			name, state := declared.Read[string](n, "name")
 			switch {
 			case state != declared.Known:
-				p.add("joins a network that has no name"+describe(state), "every container is on "+network, remedy)
+				p.Add("joins a network that has no name"+describe(state), "every container is on "+network, remedy)
 			case name != network:
-				p.add("joins the network "+name, "every container is on "+network+" alone", remedy)
+				p.Add("joins the network "+name, "every container is on "+network+" alone", remedy)
 			}
 			aliases, state := declared.ReadStrings(n, "aliases")
 			if problem := unreadable("networksAdvanced.aliases", state); problem != "" {
-				p.add(problem, "an alias is a name on the network", "Give aliases as plain text.")
+				p.Add(problem, "an alias is a name on the network", "Give aliases as plain text.")
 			}
 			for _, alias := range aliases {
 				_, isApp := f.ContainerNamed(alias)
 				_, isService := f.ServiceNamed(alias)
 				if (isApp || isService) && alias != containerName(r) {
-					p.add("answers to the name "+alias, "that is the name of another container", "Drop the alias.")
+					p.Add("answers to the name "+alias, "that is the name of another container", "Drop the alias.")
 				}
 			}
 		}
 		mode, state := declared.Read[string](r.Props, "networkMode")
 		if problem := unreadable("networkMode", state); problem != "" {
-			p.add(problem, "the mode is bridge, or the network's own name", "Leave networkMode unset.")
+			p.Add(problem, "the mode is bridge, or the network's own name", "Leave networkMode unset.")
 		} else if mode != "" && mode != "bridge" && mode != network {
-			p.add("has the network mode "+mode, "the mode is bridge, or the network's own name", "Leave networkMode unset.")
+			p.Add("has the network mode "+mode, "the mode is bridge, or the network's own name", "Leave networkMode unset.")
 		}
-		return p.findings
+		return p.Findings
 	},
 }

@@ -18,10 +18,10 @@ var databaseAllocation = Rule{
 	Unknown: "Refuses: an environment entry, a name or an owner that is not known may be another app's.",
 	Remedy:  "Declare databases through `components.Database` and take the URL from `components.Workload`. A new database, role or extension is an entry in `internal/ledger/alorig.go` first.",
 	Resource: func(f *Fleet, r declared.Resource) []ledger.Finding {
-		p := report{subject: r.Name}
+		p := ledger.Report{Subject: r.Name}
 		switch r.Type {
 		case declared.TypeContainer:
-			p.subject = containerSubject(r)
+			p.Subject = containerSubject(r)
 			judgeDatabaseURLs(f, r, &p)
 		case declared.TypeDatabase:
 			judgeDatabase(f, r, &p)
@@ -33,14 +33,14 @@ var databaseAllocation = Rule{
 			judgeExtension(f, r, &p)
 		default:
 			if strings.HasPrefix(r.Type, "postgresql:") {
-				p.add("is a "+r.Type, "the ledger allocates databases, roles, grants and extensions", "Declare one of those, or teach the rule what the other may touch.")
+				p.Add("is a "+r.Type, "the ledger allocates databases, roles, grants and extensions", "Declare one of those, or teach the rule what the other may touch.")
 			}
 		}
-		return p.findings
+		return p.Findings
 	},
 }
 
-func judgeDatabaseURLs(f *Fleet, r declared.Resource, p *report) {
+func judgeDatabaseURLs(f *Fleet, r declared.Resource, p *ledger.Report) {
 	name := containerName(r)
 	c, isApp := f.ContainerNamed(name)
 	_, isService := f.ServiceNamed(name)
@@ -51,7 +51,7 @@ func judgeDatabaseURLs(f *Fleet, r declared.Resource, p *report) {
 	own, unread := false, slices.ContainsFunc(variables, func(v variable) bool { return v.State != declared.Known })
 	for _, e := range endpoints(r, variables, postgresURL) {
 		if !isApp {
-			p.add("holds a PostgreSQL URL in "+e.Path, "the ledger gives it no database", "Drop the URL.")
+			p.Add("holds a PostgreSQL URL in "+e.Path, "the ledger gives it no database", "Drop the URL.")
 			continue
 		}
 		own = judgeDatabaseURL(f, c, e, p) || own
@@ -59,8 +59,8 @@ func judgeDatabaseURLs(f *Fleet, r declared.Resource, p *report) {
 	if !isApp {
 		return
 	}
-	if !own && !unread && len(p.findings) == 0 {
-		p.add("has no URL of its database", "the ledger gives it "+c.Database, "Set DATABASE_URL.")
+	if !own && !unread && len(p.Findings) == 0 {
+		p.Add("has no URL of its database", "the ledger gives it "+c.Database, "Set DATABASE_URL.")
 	}
 	server, _ := f.Service(ledger.Postgres)
 	owner, _ := c.App.Database(c.Database)
@@ -77,24 +77,24 @@ func judgeDatabaseURLs(f *Fleet, r declared.Resource, p *report) {
 			continue
 		}
 		if v.Value != want {
-			p.add("has another value than its own in "+v.Path(), "the ledger says "+want, "Take it from the ledger.")
+			p.Add("has another value than its own in "+v.Path(), "the ledger says "+want, "Take it from the ledger.")
 		}
 	}
 }
 
 // judgeDatabaseURL reports whether the URL names the container's own database.
-func judgeDatabaseURL(f *Fleet, c ledger.OwnedContainer, e endpoint, p *report) bool {
+func judgeDatabaseURL(f *Fleet, c ledger.OwnedContainer, e endpoint, p *ledger.Report) bool {
 	s, _ := f.Service(ledger.Postgres)
 	at := fmt.Sprintf("PostgreSQL is %s:%d", s.Container, s.Port)
 	if e.URL == nil {
-		p.add("has a database URL in "+e.Path+" that cannot be read", at, "Percent-encode the password.")
+		p.Add("has a database URL in "+e.Path+" that cannot be read", at, "Percent-encode the password.")
 		return false
 	}
 	if !atService(e.URL, s) {
-		p.add("has a database URL in "+e.Path+" that points at another server", at, "Point it at "+s.Container+".")
+		p.Add("has a database URL in "+e.Path+" that points at another server", at, "Point it at "+s.Container+".")
 	}
 	if name := overridden(e.URL, "host", "hostaddr", "port", "user", "dbname", "database", "service"); name != "" {
-		p.add("has a database URL in "+e.Path+" whose query sets "+name, "clients let the query win over the URL", "Drop it from the query.")
+		p.Add("has a database URL in "+e.Path+" whose query sets "+name, "clients let the query win over the URL", "Drop it from the query.")
 	}
 	name := strings.TrimPrefix(e.URL.Path, "/")
 	owned, ok := c.App.Database(name)
@@ -104,28 +104,28 @@ func judgeDatabaseURL(f *Fleet, c ledger.OwnedContainer, e endpoint, p *report) 
 		if other, ok := f.DatabaseNamed(name); ok {
 			found = "for " + other.Name + ", a database of " + other.App.Name
 		}
-		p.add("has a URL in "+e.Path+" "+found, "the ledger gives it "+c.Database, "Name its own database.")
+		p.Add("has a URL in "+e.Path+" "+found, "the ledger gives it "+c.Database, "Name its own database.")
 		return false
 	}
 	if e.Key == "DATABASE_URL" && name != c.Database {
-		p.add("has a URL in "+e.Path+" for "+name, "the ledger gives it "+c.Database, "Name its own database.")
+		p.Add("has a URL in "+e.Path+" for "+name, "the ledger gives it "+c.Database, "Name its own database.")
 	}
 	if e.URL.User.Username() != owned.Role {
-		p.add("has a URL in "+e.Path+" for another role than the database's", name+" belongs to the role "+owned.Role, "Log in as "+owned.Role+".")
+		p.Add("has a URL in "+e.Path+" for another role than the database's", name+" belongs to the role "+owned.Role, "Log in as "+owned.Role+".")
 	}
 	return name == c.Database
 }
 
-func judgeDatabase(f *Fleet, r declared.Resource, p *report) {
+func judgeDatabase(f *Fleet, r declared.Resource, p *ledger.Report) {
 	name, state := declared.Read[string](r.Props, "name")
 	if state != declared.Known {
-		p.add("has no database name"+describe(state), "the ledger names every database", "Take the name from the ledger.")
+		p.Add("has no database name"+describe(state), "the ledger names every database", "Take the name from the ledger.")
 		return
 	}
-	p.subject = name
+	p.Subject = name
 	d, ok := f.DatabaseNamed(name)
 	if !ok {
-		p.add("is not in the ledger", "every database belongs to an app", "Add it to its app in internal/ledger/alorig.go, or drop it.")
+		p.Add("is not in the ledger", "every database belongs to an app", "Add it to its app in internal/ledger/alorig.go, or drop it.")
 		return
 	}
 	if owner, state := declared.Read[string](r.Props, "owner"); state != declared.Known || owner != d.Role {
@@ -133,57 +133,57 @@ func judgeDatabase(f *Fleet, r declared.Resource, p *report) {
 		if state == declared.Known {
 			found = "is owned by " + owner
 		}
-		p.add(found, "the ledger gives it to the role "+d.Role, "Set owner to "+d.Role+".")
+		p.Add(found, "the ledger gives it to the role "+d.Role, "Set owner to "+d.Role+".")
 	}
 }
 
 // Role attributes that reach beyond one database.
 var reachingAttributes = []string{"superuser", "createRole", "createDatabase", "replication", "bypassRowLevelSecurity"}
 
-func judgeRole(f *Fleet, r declared.Resource, p *report) {
+func judgeRole(f *Fleet, r declared.Resource, p *ledger.Report) {
 	name, state := declared.Read[string](r.Props, "name")
 	if state != declared.Known {
-		p.add("has no role name"+describe(state), "the ledger names every role", "Take the name from the ledger.")
+		p.Add("has no role name"+describe(state), "the ledger names every role", "Take the name from the ledger.")
 		return
 	}
-	p.subject = name
+	p.Subject = name
 	d, ok := f.RoleNamed(name)
 	if !ok {
-		p.add("is a role that is not in the ledger", "every role owns a database of its app", "Add it to its app in internal/ledger/alorig.go, or drop it.")
+		p.Add("is a role that is not in the ledger", "every role owns a database of its app", "Add it to its app in internal/ledger/alorig.go, or drop it.")
 		return
 	}
 	says := "a role of " + d.App.Name + " owns " + d.Name + " and nothing else"
 	for _, attribute := range reachingAttributes {
 		if on, state := declared.Read[bool](r.Props, attribute); on || state == declared.Unknown || state == declared.WrongType {
-			p.add("has "+attribute+", or may", says, "Leave "+attribute+" unset.")
+			p.Add("has "+attribute+", or may", says, "Leave "+attribute+" unset.")
 		}
 	}
 	memberships, state := declared.ReadStrings(r.Props, "roles")
 	if problem := unreadable("roles", state); problem != "" {
-		p.add(problem, says, "Leave roles unset.")
+		p.Add(problem, says, "Leave roles unset.")
 	}
 	if assumed, state := declared.Read[string](r.Props, "assumeRole"); state == declared.Known && assumed != "" {
 		memberships = append(memberships, assumed)
 	} else if problem := unreadable("assumeRole", state); problem != "" {
-		p.add(problem, says, "Leave assumeRole unset.")
+		p.Add(problem, says, "Leave assumeRole unset.")
 	}
 	for _, m := range memberships {
 		if other, ok := f.RoleNamed(m); !ok || other.App.Name != d.App.Name {
-			p.add("is a member of the role "+m, says, "Drop the membership.")
+			p.Add("is a member of the role "+m, says, "Drop the membership.")
 		}
 	}
 }
 
-func judgeGrant(f *Fleet, r declared.Resource, p *report) {
-	p.subject = "grant " + r.Name
+func judgeGrant(f *Fleet, r declared.Resource, p *ledger.Report) {
+	p.Subject = "grant " + r.Name
 	database, state := declared.Read[string](r.Props, "database")
 	if state != declared.Known {
-		p.add("has no database"+describe(state), "a grant stays within one app", "Name the database in plain text.")
+		p.Add("has no database"+describe(state), "a grant stays within one app", "Name the database in plain text.")
 		return
 	}
 	role, state := declared.Read[string](r.Props, "role")
 	if state != declared.Known {
-		p.add("has no role"+describe(state), "a grant stays within one app", "Name the role in plain text.")
+		p.Add("has no role"+describe(state), "a grant stays within one app", "Name the role in plain text.")
 		return
 	}
 	if isPublic(role) {
@@ -191,29 +191,29 @@ func judgeGrant(f *Fleet, r declared.Resource, p *report) {
 	}
 	d, ok := f.DatabaseNamed(database)
 	if !ok {
-		p.add("gives "+role+" something in "+database, "the ledger has no such database", "Drop the grant.")
+		p.Add("gives "+role+" something in "+database, "the ledger has no such database", "Drop the grant.")
 		return
 	}
 	if owner, ok := f.RoleNamed(role); !ok || owner.App.Name != d.App.Name {
-		p.add("lets "+role+" into "+database, database+" belongs to "+d.App.Name+" alone", "Drop the grant.")
+		p.Add("lets "+role+" into "+database, database+" belongs to "+d.App.Name+" alone", "Drop the grant.")
 	}
 	if further, state := declared.Read[bool](r.Props, "withGrantOption"); further || state == declared.Unknown || state == declared.WrongType {
-		p.add("lets "+role+" grant it further, or may", database+" belongs to "+d.App.Name+" alone", "Leave withGrantOption unset.")
+		p.Add("lets "+role+" grant it further, or may", database+" belongs to "+d.App.Name+" alone", "Leave withGrantOption unset.")
 	}
 }
 
 func isPublic(role string) bool { return strings.EqualFold(role, "public") }
 
-func judgeExtension(f *Fleet, r declared.Resource, p *report) {
-	p.subject = "extension " + r.Name
+func judgeExtension(f *Fleet, r declared.Resource, p *ledger.Report) {
+	p.Subject = "extension " + r.Name
 	database, inDatabase := declared.Read[string](r.Props, "database")
 	name, named := declared.Read[string](r.Props, "name")
 	if inDatabase != declared.Known || named != declared.Known {
-		p.add("has no name or database"+describe(max(inDatabase, named)), "the ledger lists every extension of a database", "Give both in plain text.")
+		p.Add("has no name or database"+describe(max(inDatabase, named)), "the ledger lists every extension of a database", "Give both in plain text.")
 		return
 	}
 	d, ok := f.DatabaseNamed(database)
 	if !ok || !slices.Contains(d.Extensions, name) {
-		p.add("installs "+name+" in "+database, "the ledger does not list it there", "Add it to Extensions of the database in internal/ledger/alorig.go, or drop it.")
+		p.Add("installs "+name+" in "+database, "the ledger does not list it there", "Add it to Extensions of the database in internal/ledger/alorig.go, or drop it.")
 	}
 }

@@ -19,11 +19,11 @@ var databaseIsolation = Rule{
 		if r.Type != declared.TypeGrant || !isPublic(role) {
 			return nil
 		}
-		p := report{subject: "grant " + r.Name}
+		p := ledger.Report{Subject: "grant " + r.Name}
 		if privileges, state := declared.ReadStrings(r.Props, "privileges"); state == declared.Unknown || state == declared.WrongType || len(privileges) > 0 {
-			p.add("gives PUBLIC privileges, or may", "PUBLIC has none on any database", "Set privileges to an empty list, which revokes.")
+			p.Add("gives PUBLIC privileges, or may", "PUBLIC has none on any database", "Set privileges to an empty list, which revokes.")
 		}
-		return p.findings
+		return p.Findings
 	},
 	Stack: func(_ *Fleet, rs []declared.Resource) []ledger.Finding {
 		revoked := map[string]bool{}

@@ -22,13 +22,13 @@ var databaseProtection = Rule{
 		if name == "" {
 			name = r.Name
 		}
-		p := report{subject: name}
+		p := ledger.Report{Subject: name}
 		if !r.Protect {
-			p.add("is not protected", "a database and its role are deleted by hand only", "Set pulumi.Protect(true).")
+			p.Add("is not protected", "a database and its role are deleted by hand only", "Set pulumi.Protect(true).")
 		}
 		if r.RetainOnDelete != nil && !*r.RetainOnDelete {
-			p.add("is not retained on delete", "a database and its role are deleted by hand only", "Set pulumi.RetainOnDelete(true).")
+			p.Add("is not retained on delete", "a database and its role are deleted by hand only", "Set pulumi.RetainOnDelete(true).")
 		}
-		return p.findings
+		return p.Findings
 	},
 }

@@ -23,42 +23,42 @@ var dnsAllocation = Rule{
 		if r.Type != declared.TypeRecord {
 			return nil
 		}
-		p := report{subject: recordSubject(r)}
+		p := ledger.Report{Subject: recordSubject(r)}
 		name, state := declared.Read[string](r.Props, "name")
 		h, inLedger := f.HostNamed(name)
 		switch {
 		case state != declared.Known:
-			p.add("has no name"+describe(state), "every record answers for a host of the ledger", "Set name to the whole host name.")
+			p.Add("has no name"+describe(state), "every record answers for a host of the ledger", "Set name to the whole host name.")
 		case !strings.Contains(name, "."):
-			p.add("has a name relative to its zone", "a record is judged by its whole host name", "Write the whole host name.")
+			p.Add("has a name relative to its zone", "a record is judged by its whole host name", "Write the whole host name.")
 		case !inLedger:
-			p.add("is a host that the ledger gives to no app", "every record answers for a host of the ledger", "Add the host to its app in internal/ledger/alorig.go, or drop the record.")
+			p.Add("is a host that the ledger gives to no app", "every record answers for a host of the ledger", "Add the host to its app in internal/ledger/alorig.go, or drop the record.")
 		}
 		if kind, state := declared.Read[string](r.Props, "type"); state != declared.Known || kind != "A" {
 			found := "has no type" + describe(state)
 			if state == declared.Known {
 				found = "is a record of type " + kind
 			}
-			p.add(found, "a host points at the server by an A record", "Set type to A.")
+			p.Add(found, "a host points at the server by an A record", "Set type to A.")
 		}
 		if content, state := declared.Read[string](r.Props, "content"); state != declared.Known || !isIPv4(content) {
 			found := "has no content" + describe(state)
 			if state == declared.Known {
 				found = "points at " + content
 			}
-			p.add(found, "a host points at the server's IPv4 address", "Set content, not value, to the server's address.")
+			p.Add(found, "a host points at the server's IPv4 address", "Set content, not value, to the server's address.")
 		}
 		if zone, state := declared.Read[string](r.Props, "zoneId"); state != declared.Known || zone == "" {
-			p.add("has no zoneId"+describe(state), "a record lives in its host's zone", "Take the zone id from the configuration.")
+			p.Add("has no zoneId"+describe(state), "a record lives in its host's zone", "Take the zone id from the configuration.")
 		}
 		if proxied, state := declared.Read[bool](r.Props, "proxied"); inLedger && (proxied != h.Proxied || state == declared.Unknown || state == declared.WrongType) {
 			found := fmt.Sprintf("has proxied %t", proxied)
 			if problem := unreadable("proxied", state); problem != "" {
 				found = problem
 			}
-			p.add(found, fmt.Sprintf("the ledger says %t", h.Proxied), "Take proxied from the ledger.")
+			p.Add(found, fmt.Sprintf("the ledger says %t", h.Proxied), "Take proxied from the ledger.")
 		}
-		return p.findings
+		return p.Findings
 	},
 	Stack: func(f *Fleet, rs []declared.Resource) []ledger.Finding {
 		records := ofType(rs, declared.TypeRecord)
@@ -71,23 +71,23 @@ var dnsAllocation = Rule{
 		}
 		first := map[string]string{}
 		for _, r := range records {
-			p := report{subject: recordSubject(r)}
+			p := ledger.Report{Subject: recordSubject(r)}
 			name, _ := declared.Read[string](r.Props, "name")
 			if other, taken := first[name]; taken && name != "" {
-				p.add("is declared twice, as "+other+" and as "+r.Name, "a host has one record", "Drop one of the two.")
+				p.Add("is declared twice, as "+other+" and as "+r.Name, "a host has one record", "Drop one of the two.")
 			}
 			first[name] = r.Name
 			if content, state := declared.Read[string](r.Props, "content"); state == declared.Known && content != server {
-				p.add("points at "+content, "the server is "+server, "Point it at the server.")
+				p.Add("points at "+content, "the server is "+server, "Point it at the server.")
 			}
 			if h, ok := f.HostNamed(name); ok {
 				want, state := declared.Read[string](zones, h.Zone)
 				zone, _ := declared.Read[string](r.Props, "zoneId")
 				if state != declared.Known || zone != want {
-					p.add("lies in another zone than "+h.Zone, "the Server component names the zone's id", "Take the zone id from the configuration (alorig:zones).")
+					p.Add("lies in another zone than "+h.Zone, "the Server component names the zone's id", "Take the zone id from the configuration (alorig:zones).")
 				}
 			}
-			fs = append(fs, at(r, p.findings)...)
+			fs = append(fs, at(r, p.Findings)...)
 		}
 		return fs
 	},
@@ -107,19 +107,19 @@ func isIPv4(s string) bool {
 
 // hostNetwork reads the server's address and zones from the Server component.
 func hostNetwork(rs []declared.Resource) (server string, zones property.Map, fs []ledger.Finding) {
-	p := report{subject: "Server"}
+	p := ledger.Report{Subject: "Server"}
 	hosts := ofType(rs, ledger.TypeServer)
 	if len(hosts) == 0 {
-		p.add("is not declared", "it names the server's address and zones, which records are held against", "Declare components.Server.")
-		return "", zones, p.findings
+		p.Add("is not declared", "it names the server's address and zones, which records are held against", "Declare components.Server.")
+		return "", zones, p.Findings
 	}
 	server, state := declared.Read[string](hosts[0].Props, "serverAddress")
 	if state != declared.Known || !isIPv4(server) {
-		p.add("has no serverAddress"+describe(state), "records point at the server's IPv4 address", "Set alorig:serverAddress in the configuration.")
+		p.Add("has no serverAddress"+describe(state), "records point at the server's IPv4 address", "Set alorig:serverAddress in the configuration.")
 	}
 	zones, state = declared.Read[property.Map](hosts[0].Props, "zones")
 	if problem := unreadable("zones", state); problem != "" {
-		p.add(problem, "records lie in the zones of the configuration", "Set alorig:zones in the configuration.")
+		p.Add(problem, "records lie in the zones of the configuration", "Set alorig:zones in the configuration.")
 	}
-	return server, zones, p.findings
+	return server, zones, p.Findings
 }

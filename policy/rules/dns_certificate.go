@@ -20,18 +20,18 @@ var dnsCertificate = Rule{
 		if r.Type != declared.TypeRecord {
 			return nil
 		}
-		p := report{subject: recordSubject(r)}
+		p := ledger.Report{Subject: recordSubject(r)}
 		proxied, state := declared.Read[bool](r.Props, "proxied")
 		if problem := unreadable("proxied", state); problem != "" {
-			p.add(problem, "it decides which certificate the name needs", "Take proxied from the ledger.")
-			return p.findings
+			p.Add(problem, "it decides which certificate the name needs", "Take proxied from the ledger.")
+			return p.Findings
 		}
 		if !proxied {
 			return nil
 		}
 		name, _ := declared.Read[string](r.Props, "name")
 		if zone := zoneOf(f, name); zone != "" && ledger.CertificateFor(name, zone) == ledger.CertificateOrigin {
-			p.add("is proxied and more than one level below "+zone, "the free certificate covers the apex and one level",
+			p.Add("is proxied and more than one level below "+zone, "the free certificate covers the apex and one level",
 				"Set proxied to false; Caddy then serves its own certificate.")
 		}
 		if ttl, state := declared.ReadInt(r.Props, "ttl"); state != declared.Absent && ttl != 1 {
@@ -39,9 +39,9 @@ var dnsCertificate = Rule{
 			if problem := unreadable("ttl", state); problem != "" {
 				found = "is proxied and its " + problem
 			}
-			p.add(found, "Cloudflare takes only TTL 1, automatic, for a proxied record", "Set ttl to 1.")
+			p.Add(found, "Cloudflare takes only TTL 1, automatic, for a proxied record", "Set ttl to 1.")
 		}
-		return p.findings
+		return p.Findings
 	},
 	Stack: func(f *Fleet, rs []declared.Resource) []ledger.Finding {
 		present := map[string]bool{}

@@ -9,6 +9,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
 	"github.com/alorig/fleet/internal/declared"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 // variable is one entry of a container's environment.
@@ -49,10 +50,10 @@ func environment(r declared.Resource) []variable {
 }
 
 // unreadableEntries refuses entries that may hold what the rule looks for.
-func unreadableEntries(p *report, vs []variable, what string) {
+func unreadableEntries(p *ledger.Report, vs []variable, what string) {
 	for _, v := range vs {
 		if problem := unreadable(v.Path(), v.State); problem != "" {
-			p.add(problem+" and may hold "+what,
+			p.Add(problem+" and may hold "+what,
 				what+" is allocated in the ledger and must be known at preview",
 				"Build the entry from plain values and from secrets of the configuration, which are known at preview.")
 		}

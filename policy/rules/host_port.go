@@ -20,7 +20,7 @@ var hostPort = Rule{
 		if r.Type != declared.TypeContainer {
 			return nil
 		}
-		p := report{subject: containerSubject(r)}
+		p := ledger.Report{Subject: containerSubject(r)}
 		s, _ := f.ServiceNamed(containerName(r))
 		says, remedy := "the ledger publishes no port of it", "Drop the port: Caddy reaches it over "+f.Server.Network+"."
 		if len(s.HostPorts) > 0 {
@@ -28,16 +28,16 @@ var hostPort = Rule{
 			remedy = "Publish those and no others."
 		}
 		if all, state := declared.Read[bool](r.Props, "publishAllPorts"); all || state == declared.Unknown || state == declared.WrongType {
-			p.add("publishes all its ports, or may", says, "Leave publishAllPorts unset.")
+			p.Add("publishes all its ports, or may", says, "Leave publishAllPorts unset.")
 		}
 		ports, state := declared.ReadMaps(r.Props, "ports")
 		if problem := unreadable("ports", state); problem != "" {
-			p.add(problem, says, remedy)
+			p.Add(problem, says, remedy)
 		}
 		for i, port := range ports {
 			external, state := declared.ReadInt(port, "external")
 			if state != declared.Known {
-				p.add(fmt.Sprintf("publishes ports[%d], which has no external port%s", i, describe(state)), says, remedy)
+				p.Add(fmt.Sprintf("publishes ports[%d], which has no external port%s", i, describe(state)), says, remedy)
 				continue
 			}
 			internal, _ := declared.ReadInt(port, "internal")
@@ -48,9 +48,9 @@ var hostPort = Rule{
 			allowed := slices.Contains(s.HostPorts, external) && internal == external &&
 				(protocol == "tcp" || protocol == "udp" && external == 443)
 			if !allowed {
-				p.add(fmt.Sprintf("publishes port %d/%s of the server", external, protocol), says, remedy)
+				p.Add(fmt.Sprintf("publishes port %d/%s of the server", external, protocol), says, remedy)
 			}
 		}
-		return p.findings
+		return p.Findings
 	},
 }

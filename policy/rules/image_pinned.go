@@ -17,11 +17,11 @@ var imagePinned = Rule{
 	Unknown: "Says nothing: a reference that is not known yet comes from a RemoteImage, which is judged itself.",
 	Remedy:  "Set the image to `name@sha256:…` in the stack's configuration; `docker buildx imagetools inspect name:tag` shows the digest.",
 	Resource: func(_ *Fleet, r declared.Resource) []ledger.Finding {
-		property, p := "image", report{subject: containerSubject(r)}
+		property, p := "image", ledger.Report{Subject: containerSubject(r)}
 		switch r.Type {
 		case declared.TypeContainer:
 		case declared.TypeRemoteImage:
-			property, p.subject = "name", "image "+r.Name
+			property, p.Subject = "name", "image "+r.Name
 		default:
 			return nil
 		}
@@ -33,8 +33,8 @@ var imagePinned = Rule{
 		if name := image[strings.LastIndex(image, "/")+1:]; strings.HasSuffix(name, ":latest") || !strings.Contains(name, ":") {
 			found = "runs " + image + ", whose tag is latest"
 		}
-		p.add(found, "an image is pinned by its digest", "Write name@sha256:… in the configuration.")
-		return p.findings
+		p.Add(found, "an image is pinned by its digest", "Write name@sha256:… in the configuration.")
+		return p.Findings
 	},
 }
 

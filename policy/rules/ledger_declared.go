@@ -23,35 +23,35 @@ var ledgerDeclared = Rule{
 		if r.Type != ledger.TypeServer {
 			return nil
 		}
-		p := report{subject: "Server"}
+		p := ledger.Report{Subject: "Server"}
 		const says = "the program declares the ledger that this pack was built with"
 		const remedy = "Build the program and the pack from the same commit."
 		plain, err := plainLedger(r)
 		if err != nil {
-			p.add(err.Error(), says, remedy)
+			p.Add(err.Error(), says, remedy)
 		} else if paths := differences(nil, "ledger", plain, f.plain); len(paths) > 0 {
 			problem := "declares another ledger: " + few(paths)
 			if _, err := ledger.FromPlain(plain); err != nil {
 				problem = "declares a ledger that cannot be decoded: " + few(paths)
 			}
-			p.add(problem, says, remedy)
+			p.Add(problem, says, remedy)
 		}
 		rollout, state := declared.Read[string](r.Props, "rollout")
 		if problem := unreadable("rollout", state); problem != "" {
-			p.add(problem, "it names the app that the server has come to", "Set alorig:rollout in the configuration.")
+			p.Add(problem, "it names the app that the server has come to", "Set alorig:rollout in the configuration.")
 		} else if _, ok := f.place[rollout]; !ok && rollout != "" {
-			p.add("has the rollout "+rollout, "the apps are "+strings.Join(f.AppNames(), ", "), "Set alorig:rollout to one of them.")
+			p.Add("has the rollout "+rollout, "the apps are "+strings.Join(f.AppNames(), ", "), "Set alorig:rollout to one of them.")
 		}
-		return p.findings
+		return p.Findings
 	},
 	Stack: func(_ *Fleet, rs []declared.Resource) []ledger.Finding {
 		hosts := ofType(rs, ledger.TypeServer)
 		if len(hosts) == 1 {
 			return nil
 		}
-		p := report{subject: "stack"}
-		p.add(fmt.Sprintf("declares %d Server component", len(hosts)), "one stack is one server and declares its ledger once", "Declare exactly one components.Server.")
-		return p.findings
+		p := ledger.Report{Subject: "stack"}
+		p.Add(fmt.Sprintf("declares %d Server component", len(hosts)), "one stack is one server and declares its ledger once", "Declare exactly one components.Server.")
+		return p.Findings
 	},
 }
 

@@ -23,7 +23,7 @@ var portAllocation = Rule{
 		if r.Type != declared.TypeContainer {
 			return nil
 		}
-		p := report{subject: containerSubject(r)}
+		p := ledger.Report{Subject: containerSubject(r)}
 		name := containerName(r)
 		var own []int
 		says, remedy := "the ledger gives it no port", "Drop the port, or give the container one in internal/ledger/alorig.go."
@@ -40,20 +40,20 @@ var portAllocation = Rule{
 		unreadableEntries(&p, variables, "a port")
 		ports, unread := listens(r, variables)
 		for _, problem := range unread {
-			p.add(problem+" and may hold a port", says, "Give the command as plain text.")
+			p.Add(problem+" and may hold a port", says, "Give the command as plain text.")
 		}
 		for _, l := range ports {
 			switch {
 			case l.port == 0:
-				p.add("sets a port in "+l.path+" that is no port number", says, remedy)
+				p.Add("sets a port in "+l.path+" that is no port number", says, remedy)
 			case !slices.Contains(own, l.port):
-				p.add(fmt.Sprintf("listens on port %d by %s", l.port, l.path), says, remedy)
+				p.Add(fmt.Sprintf("listens on port %d by %s", l.port, l.path), says, remedy)
 			}
 		}
-		if isApp && c.Port != 0 && len(p.findings) == 0 && len(ports) == 0 {
-			p.add("declares no port", says, "Set PORT, so that what the image defaults to cannot decide.")
+		if isApp && c.Port != 0 && len(p.Findings) == 0 && len(ports) == 0 {
+			p.Add("declares no port", says, "Set PORT, so that what the image defaults to cannot decide.")
 		}
-		return p.findings
+		return p.Findings
 	},
 	Stack: func(_ *Fleet, rs []declared.Resource) []ledger.Finding {
 		first := map[int]string{}

@@ -27,7 +27,7 @@ var redisAllocation = Rule{
 		if r.Type != declared.TypeContainer {
 			return nil
 		}
-		p := report{subject: containerSubject(r)}
+		p := ledger.Report{Subject: containerSubject(r)}
 		name := containerName(r)
 		c, isApp := f.ContainerNamed(name)
 		s, isService := f.ServiceNamed(name)
@@ -43,20 +43,20 @@ var redisAllocation = Rule{
 			case isService && s.Kind == ledger.Flower:
 				judgeRedisHost(f, e, &p) // it watches the queue of whichever app the operator looks at
 			default:
-				p.add("holds a Redis URL in "+e.Path, "the ledger gives it no Redis DB", "Drop the URL.")
+				p.Add("holds a Redis URL in "+e.Path, "the ledger gives it no Redis DB", "Drop the URL.")
 			}
 		}
 		if !isApp {
-			return p.findings
+			return p.Findings
 		}
 		judgeRedisParts(f, c.App, variables, &p)
 		unread := slices.ContainsFunc(variables, func(v variable) bool { return v.State != declared.Known })
 		django := c.Role != ledger.Payload
 		if django && len(urls) == 0 && !unread {
-			p.add("has no Redis URL", fmt.Sprintf("%s has Redis DB %d", c.App.Name, c.App.RedisDB), "Set REDIS_URL.")
+			p.Add("has no Redis URL", fmt.Sprintf("%s has Redis DB %d", c.App.Name, c.App.RedisDB), "Set REDIS_URL.")
 		}
 		judgePrefixes(c.App, variables, !unread && (django || len(urls) > 0), &p)
-		return p.findings
+		return p.Findings
 	},
 	Stack: func(_ *Fleet, rs []declared.Resource) []ledger.Finding {
 		users := carriedOut(rs, ledger.TypeRedisUser)
@@ -79,9 +79,9 @@ var setUser = regexp.MustCompile(`(?im)\bacl\s+setuser\s+(\S+)[ \t]*(.*)$`)
 // ledger's. What a user may do decides more than any URL: publish and subscribe ignore
 // the DB number, and a key prefix is only a habit of the client.
 func judgeRedisUsers(f *Fleet, r declared.Resource) []ledger.Finding {
-	p := report{subject: "command " + r.Name}
+	p := ledger.Report{Subject: "command " + r.Name}
 	if _, state := declared.Read[string](r.Props, "stdin"); typeOfURN(r.Parent) == ledger.TypeRedisUser && state != declared.Known {
-		p.add("has no stdin"+describe(state), "the permissions of a Redis user come from the ledger", "Let components.RedisUser set them.")
+		p.Add("has no stdin"+describe(state), "the permissions of a Redis user come from the ledger", "Let components.RedisUser set them.")
 	}
 	for _, key := range []string{"create", "update", "delete", "stdin"} {
 		text, _ := declared.Read[string](r.Props, key)
@@ -91,7 +91,7 @@ func judgeRedisUsers(f *Fleet, r declared.Resource) []ledger.Finding {
 		for _, m := range setUser.FindAllStringSubmatch(text, -1) {
 			app, ok := f.appNamed(m[1])
 			if !ok {
-				p.add("sets a Redis user in "+key+" who is no app", "each app has the Redis user of its name, and there are no others", "Drop the command.")
+				p.Add("sets a Redis user in "+key+" who is no app", "each app has the Redis user of its name, and there are no others", "Drop the command.")
 				continue
 			}
 			// "reset" first, or earlier permissions stay; then passwords, as text or hash.
@@ -100,23 +100,23 @@ func judgeRedisUsers(f *Fleet, r declared.Resource) []ledger.Finding {
 				return w == "reset" || w == "on" || w[0] == '#' || w[0] == '>'
 			})
 			if len(words) == 0 || words[0] != "reset" || !slices.Equal(granted, app.RedisACL()) {
-				p.add("gives the Redis user "+app.Name+" in "+key+" other permissions than its own",
+				p.Add("gives the Redis user "+app.Name+" in "+key+" other permissions than its own",
 					"it has "+strings.Join(app.RedisACL(), " ")+", after a reset", "Let components.RedisUser set them.")
 			}
 		}
 	}
-	return p.findings
+	return p.Findings
 }
 
-func judgeRedisHost(f *Fleet, e endpoint, p *report) bool {
+func judgeRedisHost(f *Fleet, e endpoint, p *ledger.Report) bool {
 	s, _ := f.Service(ledger.Redis)
 	says := fmt.Sprintf("Redis is %s:%d", s.Container, s.Port)
 	if e.URL == nil {
-		p.add("has a Redis URL in "+e.Path+" that cannot be read", says, "Percent-encode the password.")
+		p.Add("has a Redis URL in "+e.Path+" that cannot be read", says, "Percent-encode the password.")
 		return false
 	}
 	if !atService(e.URL, s) {
-		p.add("has a Redis URL in "+e.Path+" that points at another server", says, "Point it at "+s.Container+".")
+		p.Add("has a Redis URL in "+e.Path+" that points at another server", says, "Point it at "+s.Container+".")
 	}
 	return true
 }
@@ -127,7 +127,7 @@ func atService(u *url.URL, s ledger.Service) bool {
 	return u.Hostname() == s.Container && (port == "" || port == strconv.Itoa(s.Port))
 }
 
-func judgeRedisURL(f *Fleet, a ledger.App, e endpoint, p *report) {
+func judgeRedisURL(f *Fleet, a ledger.App, e endpoint, p *ledger.Report) {
 	if !judgeRedisHost(f, e, p) {
 		return
 	}
@@ -135,32 +135,32 @@ func judgeRedisURL(f *Fleet, a ledger.App, e endpoint, p *report) {
 	// Without a path the client takes DB 0, which is another tenant's.
 	path := strings.TrimPrefix(e.URL.Path, "/")
 	if db, err := strconv.Atoi(path); path != "" && err != nil {
-		p.add("has a Redis URL in "+e.Path+" whose path is no DB number", says, "End the URL in the app's DB number.")
+		p.Add("has a Redis URL in "+e.Path+" whose path is no DB number", says, "End the URL in the app's DB number.")
 	} else if db != a.RedisDB || path != strconv.Itoa(db) {
-		p.add(fmt.Sprintf("has a Redis URL in %s for DB %d", e.Path, db), says, "End the URL in the app's DB number.")
+		p.Add(fmt.Sprintf("has a Redis URL in %s for DB %d", e.Path, db), says, "End the URL in the app's DB number.")
 	}
 	if name := overridden(e.URL, "db", "host", "port", "path", "username"); name != "" {
-		p.add("has a Redis URL in "+e.Path+" whose query sets "+name, says+", and clients let the query win", "Drop it from the query.")
+		p.Add("has a Redis URL in "+e.Path+" whose query sets "+name, says+", and clients let the query win", "Drop it from the query.")
 	}
 	if e.URL.User.Username() != a.Name {
-		p.add("has a Redis URL in "+e.Path+" for another user than the app's", "the user "+a.Name+" may touch its own keys only", "Log in as "+a.Name+".")
+		p.Add("has a Redis URL in "+e.Path+" for another user than the app's", "the user "+a.Name+" may touch its own keys only", "Log in as "+a.Name+".")
 	}
 }
 
 // judgeRedisParts looks at settings that name a host or a DB number without a URL.
-func judgeRedisParts(f *Fleet, a ledger.App, variables []variable, p *report) {
+func judgeRedisParts(f *Fleet, a ledger.App, variables []variable, p *ledger.Report) {
 	s, _ := f.Service(ledger.Redis)
 	for _, v := range variables {
 		switch {
 		case strings.HasSuffix(v.Key, "REDIS_DB") && v.Value != strconv.Itoa(a.RedisDB):
-			p.add("has another DB number in "+v.Path(), fmt.Sprintf("%s has Redis DB %d", a.Name, a.RedisDB), "Take it from the ledger.")
+			p.Add("has another DB number in "+v.Path(), fmt.Sprintf("%s has Redis DB %d", a.Name, a.RedisDB), "Take it from the ledger.")
 		case strings.HasSuffix(v.Key, "REDIS_HOST") && v.Value != s.Container:
-			p.add("has another Redis server in "+v.Path(), "Redis is "+s.Container, "Take it from the ledger.")
+			p.Add("has another Redis server in "+v.Path(), "Redis is "+s.Container, "Take it from the ledger.")
 		}
 	}
 }
 
-func judgePrefixes(a ledger.App, variables []variable, needed bool, p *report) {
+func judgePrefixes(a ledger.App, variables []variable, needed bool, p *ledger.Report) {
 	for _, key := range ledger.KeyPrefixVariables {
 		found := false
 		for _, v := range variables {
@@ -169,11 +169,11 @@ func judgePrefixes(a ledger.App, variables []variable, needed bool, p *report) {
 			}
 			found = true
 			if v.Value != a.KeyPrefix {
-				p.add("has another key prefix in "+v.Path(), fmt.Sprintf("the prefix of %s is %q", a.Name, a.KeyPrefix), "Take it from the ledger.")
+				p.Add("has another key prefix in "+v.Path(), fmt.Sprintf("the prefix of %s is %q", a.Name, a.KeyPrefix), "Take it from the ledger.")
 			}
 		}
 		if !found && needed {
-			p.add("has no "+key, fmt.Sprintf("all its Redis keys start with %q", a.KeyPrefix), "Set "+key+" to the prefix.")
+			p.Add("has no "+key, fmt.Sprintf("all its Redis keys start with %q", a.KeyPrefix), "Set "+key+" to the prefix.")
 		}
 	}
 }

@@ -18,7 +18,7 @@ var rolloutOrder = Rule{
 	Unknown: "Refuses: how far the rollout has come must be known.",
 	Remedy:  "Set `alorig:rollout` to the app that the server has come to. Move it by one app, and only after the one before has been stable for 24 hours.",
 	Stack: func(f *Fleet, rs []declared.Resource) []ledger.Finding {
-		p := report{subject: "rollout"}
+		p := ledger.Report{Subject: "rollout"}
 		hosts := ofType(rs, ledger.TypeServer)
 		if len(hosts) == 0 {
 			return nil // the rule ledger-declared refuses the stack
@@ -27,8 +27,8 @@ var rolloutOrder = Rule{
 		last, known := f.place[rollout]
 		switch {
 		case state == declared.Unknown, state == declared.WrongType:
-			p.add(unreadable("rollout", state), "it names the app that the server has come to", "Set alorig:rollout in the configuration.")
-			return p.findings
+			p.Add(unreadable("rollout", state), "it names the app that the server has come to", "Set alorig:rollout in the configuration.")
+			return p.Findings
 		case rollout == "":
 			last = -1
 		case !known:
@@ -43,8 +43,8 @@ var rolloutOrder = Rule{
 			case ledger.TypeApp:
 				app, state := declared.Read[string](r.Props, "app")
 				if state != declared.Known {
-					p.subject = "App " + r.Name
-					p.add("has no app"+describe(state), "an App component names its app", "Set app to the app's name in the ledger.")
+					p.Subject = "App " + r.Name
+					p.Add("has no app"+describe(state), "an App component names its app", "Set app to the app's name in the ledger.")
 				}
 				components[app] = true
 				seen[app] = true
@@ -60,18 +60,18 @@ var rolloutOrder = Rule{
 			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(seen)) {
-			p.subject = name
+			p.Subject = name
 			place, known := f.place[name]
 			if known && place > last {
-				p.add("is declared", reached(rollout), "Wait, or set alorig:rollout to "+name+" once every earlier app is stable.")
+				p.Add("is declared", reached(rollout), "Wait, or set alorig:rollout to "+name+" once every earlier app is stable.")
 			} else if !known && components[name] && name != "" {
-				p.add("is declared as an app", "the ledger has no such app", "Add it to internal/ledger/alorig.go.")
+				p.Add("is declared as an app", "the ledger has no such app", "Add it to internal/ledger/alorig.go.")
 			}
 		}
 		for _, app := range f.Apps[:last+1] {
-			p.subject = app.Name
+			p.Subject = app.Name
 			if !components[app.Name] {
-				p.add("is not declared", reached(rollout)+", and apps start in the ledger's order", "Declare it, or take alorig:rollout back.")
+				p.Add("is not declared", reached(rollout)+", and apps start in the ledger's order", "Declare it, or take alorig:rollout back.")
 				continue
 			}
 			var missing []string
@@ -89,13 +89,13 @@ var rolloutOrder = Rule{
 				}
 			}
 			if len(missing) > 0 {
-				p.add("lacks "+strings.Join(missing, ", "), "the ledger gives them to the app", "Declare them, or take them out of the ledger.")
+				p.Add("lacks "+strings.Join(missing, ", "), "the ledger gives them to the app", "Declare them, or take them out of the ledger.")
 			}
 			if !gated[app.Name] {
-				p.add("has no gate", "the next app waits until every container of this one is healthy", "Declare it through components.App, which ends in a Gate.")
+				p.Add("has no gate", "the next app waits until every container of this one is healthy", "Declare it through components.App, which ends in a Gate.")
 			}
 		}
-		return p.findings
+		return p.Findings
 	},
 }
 

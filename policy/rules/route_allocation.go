@@ -21,57 +21,57 @@ var routeAllocation = Rule{
 	Unknown: "Refuses: a site file that is not known at preview cannot be compared.",
 	Remedy:  "Change `Routes` of the app in `internal/ledger/alorig.go`; `components.Route` renders the file from it.",
 	Resource: func(f *Fleet, r declared.Resource) []ledger.Finding {
-		p := report{}
+		p := ledger.Report{}
 		switch {
 		case r.Type == ledger.TypeRoute:
-			p.subject = "Route " + r.Name
+			p.Subject = "Route " + r.Name
 			if rendered, ok := renderedSite(f, r, &p); ok {
 				compareSite(rendered, r.Props.Get("site"), "site", &p)
 			}
 		case strings.HasPrefix(r.Type, "command:") && typeOfURN(r.Parent) == ledger.TypeRoute:
 			// The stack rule compares the text; what it sees, the provider may leave unknown.
-			p.subject = "command " + r.Name
+			p.Subject = "command " + r.Name
 			if _, state := declared.Read[string](r.Props, "stdin"); state != declared.Known {
-				p.add("has no stdin"+describe(state), "the site file comes from the ledger", "Let components.Route render it.")
+				p.Add("has no stdin"+describe(state), "the site file comes from the ledger", "Let components.Route render it.")
 			}
 		case strings.HasPrefix(r.Type, "command:"):
-			p.subject = "command " + r.Name
+			p.Subject = "command " + r.Name
 			for _, key := range []string{"create", "update", "delete", "stdin", "environment"} {
 				if anyText(r.Props.Get(key), func(s string) bool { return strings.Contains(s, "reverse_proxy") }) {
-					p.add("configures a reverse proxy in "+key, "routes are written by Route components alone", "Add the route to the ledger.")
+					p.Add("configures a reverse proxy in "+key, "routes are written by Route components alone", "Add the route to the ledger.")
 				}
 			}
 		}
-		return p.findings
+		return p.Findings
 	},
 	Stack: func(f *Fleet, rs []declared.Resource) []ledger.Finding {
 		var fs []ledger.Finding
 		rendered := map[string]string{} // by the URN of the Route
 		routed, placed := map[string]bool{}, carriedOut(rs, ledger.TypeRoute)
 		for _, r := range ofType(rs, ledger.TypeRoute) {
-			p := report{subject: "Route " + r.Name}
+			p := ledger.Report{Subject: "Route " + r.Name}
 			if text, ok := renderedSite(f, r, &p); ok {
 				rendered[r.URN] = text
 			}
 			app, _ := declared.Read[string](r.Props, "app")
-			p.findings = nil // what is wrong with one Route, its resource rule has said
+			p.Findings = nil // what is wrong with one Route, its resource rule has said
 			if routed[app] && app != "" {
-				p.add("is a second Route of "+app, "an app has one site file", "Drop one of the two.")
+				p.Add("is a second Route of "+app, "an app has one site file", "Drop one of the two.")
 			}
 			routed[app] = true
-			fs = append(fs, at(r, p.findings)...)
+			fs = append(fs, at(r, p.Findings)...)
 		}
 		for _, r := range ofType(rs, ledger.TypeApp) {
 			app, _ := declared.Read[string](r.Props, "app")
-			p := report{subject: app}
+			p := ledger.Report{Subject: app}
 			switch {
 			case app == "":
 			case !routed[app]:
-				p.add("has no Route", "every app of the ledger answers for its hosts", "Declare components.Route for it.")
+				p.Add("has no Route", "every app of the ledger answers for its hosts", "Declare components.Route for it.")
 			case !placed[app]:
-				p.add("has a site file that no command puts in place", "every app of the ledger answers for its hosts", "Let components.Route put it there.")
+				p.Add("has a site file that no command puts in place", "every app of the ledger answers for its hosts", "Let components.Route put it there.")
 			}
-			fs = append(fs, at(r, p.findings)...)
+			fs = append(fs, at(r, p.Findings)...)
 		}
 		for _, r := range ofType(rs, declared.TypeRemoteCommand, declared.TypeLocalCommand) {
 			text, ok := rendered[r.Parent]
@@ -79,16 +79,16 @@ var routeAllocation = Rule{
 			if !ok || stdin.IsComputed() {
 				continue
 			}
-			p := report{subject: "command " + r.Name}
+			p := ledger.Report{Subject: "command " + r.Name}
 			compareSite(text, stdin, "stdin", &p)
-			fs = append(fs, at(r, p.findings)...)
+			fs = append(fs, at(r, p.Findings)...)
 		}
 		return fs
 	},
 }
 
 // renderedSite is the site file that the ledger gives the Route's app.
-func renderedSite(f *Fleet, r declared.Resource, p *report) (string, bool) {
+func renderedSite(f *Fleet, r declared.Resource, p *ledger.Report) (string, bool) {
 	name, state := declared.Read[string](r.Props, "app")
 	app, ok := f.appNamed(name)
 	if state != declared.Known || !ok {
@@ -96,31 +96,31 @@ func renderedSite(f *Fleet, r declared.Resource, p *report) (string, bool) {
 		if state != declared.Known {
 			problem = "has no app" + describe(state)
 		}
-		p.add(problem, "a Route belongs to an app of the ledger", "Set app to the app's name.")
+		p.Add(problem, "a Route belongs to an app of the ledger", "Set app to the app's name.")
 		return "", false
 	}
 	tls, state := declared.Read[string](r.Props, "tls")
 	if problem := unreadable("tls", state); problem != "" {
-		p.add(problem, "the site file depends on it", "Give tls in plain text.")
+		p.Add(problem, "the site file depends on it", "Give tls in plain text.")
 		return "", false
 	}
 	ranges, state := declared.ReadStrings(r.Props, "adminCidrs")
 	if problem := unreadable("adminCidrs", state); problem != "" {
-		p.add(problem, "the site file depends on it", "Give adminCidrs in plain text.")
+		p.Add(problem, "the site file depends on it", "Give adminCidrs in plain text.")
 		return "", false
 	}
 	options := caddysite.Options{TLS: caddysite.TLS(tls)}
 	for i, text := range ranges {
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil {
-			p.add(fmt.Sprintf("has no address range in adminCidrs[%d]", i), "an administrator's range looks like 203.0.113.7/32", "Correct alorig:adminCidrs.")
+			p.Add(fmt.Sprintf("has no address range in adminCidrs[%d]", i), "an administrator's range looks like 203.0.113.7/32", "Correct alorig:adminCidrs.")
 			return "", false
 		}
 		options.AdminCIDRs = append(options.AdminCIDRs, prefix)
 	}
 	text, err := caddysite.Render(app, options)
 	if err != nil {
-		p.add("cannot be rendered: "+err.Error(), "the site file comes from the ledger", "Correct the ledger or the Route's options.")
+		p.Add("cannot be rendered: "+err.Error(), "the site file comes from the ledger", "Correct the ledger or the Route's options.")
 		return "", false
 	}
 	return text, true
@@ -128,10 +128,10 @@ func renderedSite(f *Fleet, r declared.Resource, p *report) (string, bool) {
 
 // compareSite refuses a site file that is not the ledger's, and shows the first line
 // that differs.
-func compareSite(want string, v property.Value, path string, p *report) {
+func compareSite(want string, v property.Value, path string, p *ledger.Report) {
 	got, state := declared.As[string](v)
 	if state != declared.Known {
-		p.add("has no "+path+describe(state), "the site file comes from the ledger", "Let components.Route render it.")
+		p.Add("has no "+path+describe(state), "the site file comes from the ledger", "Let components.Route render it.")
 		return
 	}
 	if got == want {
@@ -142,7 +142,7 @@ func compareSite(want string, v property.Value, path string, p *report) {
 	if v.Secret() || carriesCredential(theirs) {
 		shown = "another text"
 	}
-	p.add(fmt.Sprintf("has %s in line %d of %s", shown, line, path), fmt.Sprintf("the ledger renders %q", ours), "Change the ledger, not the site file.")
+	p.Add(fmt.Sprintf("has %s in line %d of %s", shown, line, path), fmt.Sprintf("the ledger renders %q", ours), "Change the ledger, not the site file.")
 }
 
 func firstDifference(want, got string) (line int, ours, theirs string) {

@@ -231,17 +231,6 @@ func carriedOut(rs []declared.Resource, component string) map[string]bool {
 	return done
 }
 
-// report collects a rule's findings about one subject.
-type report struct {
-	subject  string
-	findings []ledger.Finding
-}
-
-// add takes what is wrong, what the ledger says, and what to do.
-func (p *report) add(problem, says, remedy string) {
-	p.findings = append(p.findings, ledger.Finding{Subject: p.subject, Problem: problem, Ledger: says, Remedy: remedy})
-}
-
 // at puts the findings at a resource.
 func at(r declared.Resource, fs []ledger.Finding) []ledger.Finding {
 	for i := range fs {

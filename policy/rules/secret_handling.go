@@ -22,23 +22,23 @@ var secretHandling = Rule{
 	Unknown: "Refuses an entry that is not known and not marked secret: nobody can tell what it will hold. A command line that is not known is judged during the update, when it is.",
 	Remedy:  "Set it with `pulumi config set --secret` and read it with `RequireSecret`, or wrap it in `pulumi.ToSecret`. Give secrets to a command on stdin, with `logging` none. Pin `connection.hostKey`.",
 	Resource: func(_ *Fleet, r declared.Resource) []ledger.Finding {
-		p := report{subject: r.Name}
+		p := ledger.Report{Subject: r.Name}
 		switch {
 		case r.Type == declared.TypeContainer:
-			p.subject = containerSubject(r)
+			p.Subject = containerSubject(r)
 			judgeContainerSecrets(r, &p)
 		case r.Type == declared.TypeRole:
 			mustBeSecret(r.Props, "password", "password", false, &p)
 		case strings.HasPrefix(r.Type, "command:"):
 			judgeCommandSecrets(r, &p)
 		case strings.HasPrefix(r.Type, "pulumi:providers:"):
-			p.subject = "provider " + r.Name
+			p.Subject = "provider " + r.Name
 			for _, key := range providerCredentials {
 				mustBeSecret(r.Props, key, key, false, &p)
 			}
 			judgeRegistries(r, &p)
 		}
-		return p.findings
+		return p.Findings
 	},
 }
 
@@ -117,15 +117,15 @@ func mentions(text string, words ...string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
 }
 
-func judgeContainerSecrets(r declared.Resource, p *report) {
+func judgeContainerSecrets(r declared.Resource, p *ledger.Report) {
 	for _, v := range environment(r) {
 		if v.Secret {
 			continue
 		}
 		if problem := unreadable(v.Path(), v.State); problem != "" {
-			p.add(problem+" and is not marked secret", saysSecret, remedySecret)
+			p.Add(problem+" and is not marked secret", saysSecret, remedySecret)
 		} else if v.Value != "" && isCredentialKey(v.Key) || hasURLPassword(v.Value) {
-			p.add("holds a credential in "+v.Path()+" that is not marked secret", saysSecret, remedySecret)
+			p.Add("holds a credential in "+v.Path()+" that is not marked secret", saysSecret, remedySecret)
 		}
 	}
 	health, _ := declared.Read[property.Map](r.Props, "healthcheck")
@@ -136,26 +136,26 @@ func judgeContainerSecrets(r declared.Resource, p *report) {
 		mustNotCarry(path, v, p)
 	}
 	if r.Props.Get("healthcheck").Secret() {
-		p.add("carries a secret in healthcheck", saysStdin, remedyStdin)
+		p.Add("carries a secret in healthcheck", saysStdin, remedyStdin)
 	}
 	uploads, _ := declared.ReadMaps(r.Props, "uploads")
 	for i, u := range uploads {
 		content, _ := declared.Read[string](u, "content")
 		if carriesCredential(content) && !u.Get("content").Secret() && !r.Props.Get("uploads").Secret() {
-			p.add(fmt.Sprintf("holds a credential in uploads[%d].content that is not marked secret", i), saysSecret, remedySecret)
+			p.Add(fmt.Sprintf("holds a credential in uploads[%d].content that is not marked secret", i), saysSecret, remedySecret)
 		}
 	}
 }
 
 // judgeRegistries judges the Docker provider's logins. A provider's list may come as
 // JSON text.
-func judgeRegistries(r declared.Resource, p *report) {
+func judgeRegistries(r declared.Resource, p *ledger.Report) {
 	logins := r.Props.Get("registryAuth")
 	if logins.Secret() {
 		return
 	}
 	if text, _ := declared.As[string](logins); strings.Contains(text, `"password"`) || logins.IsComputed() {
-		p.add("has the credential registryAuth, which is not marked secret", saysSecret, remedySecret)
+		p.Add("has the credential registryAuth, which is not marked secret", saysSecret, remedySecret)
 	}
 	list, _ := declared.As[property.Array](logins)
 	for i, v := range list.All {
@@ -165,12 +165,12 @@ func judgeRegistries(r declared.Resource, p *report) {
 }
 
 // mustNotCarry refuses a secret, and a credential, where people can read it.
-func mustNotCarry(path string, v property.Value, p *report) {
+func mustNotCarry(path string, v property.Value, p *ledger.Report) {
 	switch {
 	case v.HasSecrets():
-		p.add("carries a secret in "+path, saysStdin, remedyStdin)
+		p.Add("carries a secret in "+path, saysStdin, remedyStdin)
 	case anyText(v, carriesCredential):
-		p.add("carries a credential in "+path, saysStdin, remedyStdin)
+		p.Add("carries a credential in "+path, saysStdin, remedyStdin)
 	}
 }
 
@@ -197,7 +197,7 @@ func anyText(v property.Value, condition func(string) bool) bool {
 
 // mustBeSecret refuses a credential that is set and not marked secret, neither itself
 // nor as part of something that is.
-func mustBeSecret(m property.Map, key, path string, within bool, p *report) {
+func mustBeSecret(m property.Map, key, path string, within bool, p *ledger.Report) {
 	v := m.Get(key)
 	if v.IsNull() || within || v.Secret() {
 		return
@@ -205,11 +205,11 @@ func mustBeSecret(m property.Map, key, path string, within bool, p *report) {
 	if text, state := declared.As[string](v); state == declared.Known && text == "" {
 		return
 	}
-	p.add("has the credential "+path+", which is not marked secret", saysSecret, remedySecret)
+	p.Add("has the credential "+path+", which is not marked secret", saysSecret, remedySecret)
 }
 
-func judgeCommandSecrets(r declared.Resource, p *report) {
-	p.subject = "command " + r.Name
+func judgeCommandSecrets(r declared.Resource, p *ledger.Report) {
+	p.Subject = "command " + r.Name
 	create := r.Props.Get("create")
 	mustNotCarry("create", create, p)
 	for _, key := range []string{"update", "delete", "interpreter"} {
@@ -218,17 +218,17 @@ func judgeCommandSecrets(r declared.Resource, p *report) {
 		}
 	}
 	if triggers := r.Props.Get("triggers"); !triggers.HasSecrets() && anyText(triggers, carriesCredential) {
-		p.add("holds a credential in triggers that is not marked secret", saysSecret, remedySecret)
+		p.Add("holds a credential in triggers that is not marked secret", saysSecret, remedySecret)
 	}
 	judgeCommandEnvironment(r, p)
 
 	stdin := r.Props.Get("stdin")
 	text, _ := declared.As[string](stdin)
 	if !stdin.Secret() && carriesCredential(text) {
-		p.add("holds a credential in stdin that is not marked secret", saysSecret, remedySecret)
+		p.Add("holds a credential in stdin that is not marked secret", saysSecret, remedySecret)
 	}
 	if logging, _ := declared.Read[string](r.Props, "logging"); stdin.Secret() && logging != "none" {
-		p.add("may log what its secret stdin makes it print", "output is logged even when it is marked secret", "Set logging to none.")
+		p.Add("may log what its secret stdin makes it print", "output is logged even when it is marked secret", "Set logging to none.")
 	}
 	if strings.HasPrefix(r.Type, "command:remote:") {
 		connection := r.Props.Get("connection")
@@ -236,14 +236,14 @@ func judgeCommandSecrets(r declared.Resource, p *report) {
 	}
 }
 
-func judgeCommandEnvironment(r declared.Resource, p *report) {
+func judgeCommandEnvironment(r declared.Resource, p *ledger.Report) {
 	whole := r.Props.Get("environment")
 	if whole.Secret() {
 		return
 	}
 	environment, state := declared.As[property.Map](whole)
 	if problem := unreadable("environment", state); problem != "" {
-		p.add(problem+" and is not marked secret", saysSecret, remedySecret)
+		p.Add(problem+" and is not marked secret", saysSecret, remedySecret)
 	}
 	for key, v := range environment.AllStable {
 		if v.Secret() {
@@ -251,18 +251,18 @@ func judgeCommandEnvironment(r declared.Resource, p *report) {
 		}
 		text, state := declared.As[string](v)
 		if problem := unreadable("environment."+key, state); problem != "" {
-			p.add(problem+" and is not marked secret", saysSecret, remedySecret)
+			p.Add(problem+" and is not marked secret", saysSecret, remedySecret)
 		} else if text != "" && isCredentialKey(key) || hasURLPassword(text) {
-			p.add("holds a credential in environment."+key+" that is not marked secret", saysSecret, remedySecret)
+			p.Add("holds a credential in environment."+key+" that is not marked secret", saysSecret, remedySecret)
 		}
 	}
 }
 
 // judgeConnection judges how a remote command reaches its server.
-func judgeConnection(v property.Value, path string, secret bool, p *report) {
+func judgeConnection(v property.Value, path string, secret bool, p *ledger.Report) {
 	connection, state := declared.As[property.Map](v)
 	if state != declared.Known {
-		p.add("has no "+path+describe(state), "a remote command pins the server's host key", "Take the connection from the configuration.")
+		p.Add("has no "+path+describe(state), "a remote command pins the server's host key", "Take the connection from the configuration.")
 		return
 	}
 	for _, key := range []string{"privateKey", "password", "privateKeyPassword"} {
@@ -270,7 +270,7 @@ func judgeConnection(v property.Value, path string, secret bool, p *report) {
 	}
 	hostKey, state := declared.Read[string](connection, "hostKey")
 	if state == declared.Absent || state == declared.WrongType || state == declared.Known && hostKey == "" {
-		p.add("has no "+path+".hostKey", "without one the provider takes any host key", "Pin the server's host key: ssh-keyscan -t ed25519, compared with the server's own.")
+		p.Add("has no "+path+".hostKey", "without one the provider takes any host key", "Pin the server's host key: ssh-keyscan -t ed25519, compared with the server's own.")
 	}
 	if proxy := connection.Get("proxy"); !proxy.IsNull() {
 		judgeConnection(proxy, path+".proxy", secret || proxy.Secret(), p)
