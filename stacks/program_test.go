@@ -1107,3 +1107,27 @@ func leaks(t *testing.T, path string, v property.Value, canaries []string) (kept
 	}
 	return kept
 }
+
+// Whatever a key holds, settings that are accepted can be declared.
+func FuzzSettings(f *testing.F) {
+	complete := inUse()
+	for key, value := range complete.values {
+		f.Add(key, value)
+	}
+	for key, value := range map[string]string{
+		"rollout": "none", "adminCidrs": `["::1/128"]`, "registry": "{}", "zones": `{"":""}`, "postgres": `{"host":"::1"}`,
+		"engine": "local", "tls": "internal", "images": `{"psydge-backend":"a:b"}`, "acmeEmail": "a@b", "subnet": "10.0.0.0/26",
+	} {
+		f.Add(key, value)
+	}
+	f.Fuzz(func(t *testing.T, key, value string) {
+		s, err := Alorig().Settings(complete.with(key, value).config(), "")
+		if err != nil {
+			return
+		}
+		_ = s.RefuseDocumentationValues()
+		if _, err := Alorig().dryRun("prod", s); err != nil {
+			t.Errorf("accepted settings cannot be declared: %v", err)
+		}
+	})
+}

@@ -30,8 +30,10 @@ type Config struct {
 // what it could not see.
 func FromContext(ctx *pulumi.Context) Config {
 	c := Given(ctx.GetConfig, ctx.IsConfigSecret)
-	if ctx.RootDirectory() != "" {
-		if file, err := Open(ctx.RootDirectory(), ctx.Stack()); err == nil {
+	// A language host that is older than the engine names no directory, and starts the
+	// program in it or below.
+	if directory, err := Directory(ctx.RootDirectory()); err == nil {
+		if file, err := Open(directory, ctx.Stack()); err == nil {
 			c = c.beside(file, ctx.GetConfig)
 		}
 	}
@@ -61,12 +63,12 @@ func Given(get func(key string) (string, bool), isSecret func(key string) bool) 
 		v := value{kind: words, text: text}
 		switch {
 		case !isSecret(full):
-		case form == object || form == list:
+		case form == objectForm || form == listForm:
 			v.stored = unseen
 		default:
 			v.stored = sealed
 		}
-		if form == object || form == list {
+		if form == objectForm || form == listForm {
 			if decoded, err := decode(text, v.stored); err == nil && decoded.kind != words {
 				v = decoded
 			}

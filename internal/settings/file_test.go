@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	pulumiworkspace "github.com/pulumi/pulumi/pkg/v3/workspace"
@@ -57,7 +58,7 @@ func sealedFile(t testing.TB) config.Map {
 					put(t, m, member(member(key, app), name), config.NewSecureValue(cipher+value))
 				}
 			}
-		case schema[key] == object || schema[key] == list:
+		case schema[key] == objectForm || schema[key] == listForm:
 			m[full] = config.NewObjectValue(text)
 		case g.secret[key]:
 			m[full] = config.NewSecureValue(cipher + text)
@@ -117,7 +118,7 @@ func TestPulumiYamlDescribesEveryKey(t *testing.T) {
 		t.Errorf("the project is called %s, the code reads %s:", described.Name, Project)
 	}
 	var names []string
-	types := map[form]string{text: "string", secret: "string", object: "object", list: "array"}
+	types := map[form]string{textForm: "string", secretForm: "string", objectForm: "object", listForm: "array"}
 	for full, key := range described.Config {
 		name := strings.TrimPrefix(full, Project+":")
 		names = append(names, name)
@@ -327,7 +328,7 @@ func TestDirectory(t *testing.T) {
 	if err := os.MkdirAll(below, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	real := func(path string) string {
+	resolved := func(path string) string {
 		path, err := filepath.EvalSymlinks(path)
 		if err != nil {
 			t.Fatal(err)
@@ -336,12 +337,12 @@ func TestDirectory(t *testing.T) {
 	}
 	t.Chdir(below)
 	for _, named := range []string{"", "../..", dir} {
-		if got, err := Directory(named); err != nil || real(got) != real(dir) || !filepath.IsAbs(got) {
+		if got, err := Directory(named); err != nil || resolved(got) != resolved(dir) || !filepath.IsAbs(got) {
 			t.Errorf("%q: %s, %v", named, got, err)
 		}
 	}
 	write(t, filepath.Join(below, "Pulumi.yaml"), "name: another\nruntime: go\n")
-	if got, err := Directory(""); err != nil || real(got) != real(dir) {
+	if got, err := Directory(""); err != nil || resolved(got) != resolved(dir) {
 		t.Errorf("below another project: %s, %v", got, err)
 	}
 	t.Chdir(t.TempDir())
@@ -560,44 +561,54 @@ func TestARemedyTouchesOnlyWhatIsAtFault(t *testing.T) {
 		"ssh.user", "ssh.port", "ssh.hostKey", "ssh.nobody", "postgres.host", "postgres.port", "postgres.user", "postgres.nobody", "registry.address", "registry.username", "registry.nobody",
 		`zones["psydge.com"]`, `zones["snapify.pk"]`, `images["asms-backend"]`, "adminCidrs[0]", "adminCidrs[1]",
 		"secrets.psydge", "secrets.psydge.SECRET_KEY", "secrets.asms.DATABASE_PASSWORD", "secrets.shop.TOKEN")
-	tried := 0
+	var tried atomic.Int32
+	t.Cleanup(func() {
+		if tried.Load() < 150 {
+			t.Errorf("only %d remedies were followed", tried.Load())
+		}
+	})
 	for _, path := range paths {
-		for name, v := range wrong {
-			base := sealedFile(t)
-			put(t, base, "registry", config.NewObjectValue(`{"address":"ghcr.io","username":"alorig"}`))
-			put(t, base, "registryPassword", config.NewSecureValue("v1:c4n4ry"))
-			put(t, base, "postgres", config.NewObjectValue(`{"host":"localhost","port":5433,"user":"admin"}`))
-			m := maps.Clone(base)
-			if err := m.Set(config.MustMakeKey(Project, path), v, true); err != nil {
-				t.Fatal(err)
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			touches(t, path, wrong, &tried)
+		})
+	}
+}
+
+// touches follows the remedy of each wrong value at a path.
+func touches(t *testing.T, path string, wrong map[string]config.Value, tried *atomic.Int32) {
+	t.Helper()
+	for name, v := range wrong {
+		base := sealedFile(t)
+		put(t, base, "registry", config.NewObjectValue(`{"address":"ghcr.io","username":"alorig"}`))
+		put(t, base, "registryPassword", config.NewSecureValue("v1:c4n4ry"))
+		put(t, base, "postgres", config.NewObjectValue(`{"host":"localhost","port":5433,"user":"admin"}`))
+		m := maps.Clone(base)
+		if err := m.Set(config.MustMakeKey(Project, path), v, true); err != nil {
+			t.Fatal(err)
+		}
+		problems := problemsOf(t, open(t, m), needs())
+		for _, p := range problems {
+			tried.Add(1)
+			at := strings.TrimPrefix(p.Key, Project+":")
+			before := flat(t, m)
+			after := maps.Clone(m)
+			pulumiConfig(after).follow(t, p, "N3W")
+			for leaf, text := range flat(t, after) {
+				if before[leaf] != text && !within(t, leaf, at) {
+					t.Errorf("%s as %s: %s changes %s", path, name, p.Remedy, leaf)
+				}
 			}
-			problems := problemsOf(t, open(t, m), needs())
-			for _, p := range problems {
-				// A value that is of use for its form (any text is a name) is none of ours.
-				tried++
-				at := strings.TrimPrefix(p.Key, Project+":")
-				before := flat(t, m)
-				after := maps.Clone(m)
-				pulumiConfig(after).follow(t, p, "N3W")
-				for leaf, text := range flat(t, after) {
-					if before[leaf] != text && !within(t, leaf, at) {
-						t.Errorf("%s as %s: %s changes %s", path, name, p.Remedy, leaf)
-					}
+			kept := flat(t, after)
+			for leaf := range before {
+				if _, still := kept[leaf]; !still && !within(t, leaf, at) {
+					t.Errorf("%s as %s: %s takes %s away", path, name, p.Remedy, leaf)
 				}
-				kept := flat(t, after)
-				for leaf := range before {
-					if _, still := kept[leaf]; !still && !within(t, leaf, at) {
-						t.Errorf("%s as %s: %s takes %s away", path, name, p.Remedy, leaf)
-					}
-				}
-				if !within(t, at, path) && !within(t, path, at) {
-					t.Errorf("%s as %s blames %s: %s", path, name, at, p.Problem)
-				}
+			}
+			if !within(t, at, path) && !within(t, path, at) {
+				t.Errorf("%s as %s blames %s: %s", path, name, at, p.Problem)
 			}
 		}
-	}
-	if tried < 150 {
-		t.Errorf("only %d remedies were followed", tried)
 	}
 }
 

@@ -168,7 +168,7 @@ func keysOf(problems []Problem) []string {
 
 func secretKeys() (all []string) {
 	for _, key := range Known() {
-		if schema[key] == secret {
+		if schema[key] == secretForm {
 			all = append(all, key)
 		}
 	}

@@ -104,36 +104,36 @@ func (s Settings) RefuseNotJudged() error {
 type form int
 
 const (
-	text   form = iota
-	secret      // a text that must be encrypted
-	object
-	list
+	textForm   form = iota
+	secretForm      // a text that must be encrypted
+	objectForm
+	listForm
 )
 
 // schema holds every key that is read. A key that is not here is read by nothing.
 var schema = map[string]form{
-	"rollout":               text,
-	"platform":              text,
-	"engine":                text,
-	"dockerSocket":          text,
-	"serverAddress":         text,
-	"ssh":                   object,
-	"sshPrivateKey":         secret,
-	"zones":                 object,
-	"cloudflareApiToken":    secret,
-	"cloudflareApiHostname": text,
-	"images":                object,
-	"registry":              object,
-	"registryPassword":      secret,
-	"adminCidrs":            list,
-	"postgres":              object,
-	"postgresPassword":      secret,
-	"redisPassword":         secret,
-	"subnet":                text,
-	"tls":                   text,
-	"caddyDirectory":        text,
-	"acmeEmail":             text,
-	"secrets":               object,
+	"rollout":               textForm,
+	"platform":              textForm,
+	"engine":                textForm,
+	"dockerSocket":          textForm,
+	"serverAddress":         textForm,
+	"ssh":                   objectForm,
+	"sshPrivateKey":         secretForm,
+	"zones":                 objectForm,
+	"cloudflareApiToken":    secretForm,
+	"cloudflareApiHostname": textForm,
+	"images":                objectForm,
+	"registry":              objectForm,
+	"registryPassword":      secretForm,
+	"adminCidrs":            listForm,
+	"postgres":              objectForm,
+	"postgresPassword":      secretForm,
+	"redisPassword":         secretForm,
+	"subnet":                textForm,
+	"tls":                   textForm,
+	"caddyDirectory":        textForm,
+	"acmeEmail":             textForm,
+	"secrets":               objectForm,
 }
 
 // members are those of the objects that have no others.

@@ -578,7 +578,7 @@ func FuzzSettings(f *testing.F) {
 				t.Errorf("incomplete: %+v", p)
 			}
 		}
-		if (schema[key] == secret || encrypted) && len(value) > 12 && !strings.Contains(fmt.Sprint(refusal(complete.without(key))), value) && strings.Contains(err.Error(), value) {
+		if (schema[key] == secretForm || encrypted) && len(value) > 12 && !strings.Contains(fmt.Sprint(refusal(complete.without(key))), value) && strings.Contains(err.Error(), value) {
 			t.Errorf("shows the value of %s: %v", key, err)
 		}
 	})

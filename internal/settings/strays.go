@@ -59,7 +59,7 @@ func (p *parser) strays() {
 func (p *parser) meant(namespace, name string) string {
 	if namespace == Project {
 		if i := strings.IndexAny(name, ".["); i > 0 {
-			if f, known := schema[name[:i]]; known && (f == object || f == list) {
+			if f, known := schema[name[:i]]; known && (f == objectForm || f == listForm) {
 				return Project + ":" + name
 			}
 		}
