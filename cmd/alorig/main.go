@@ -20,6 +20,7 @@ import (
 
 	"github.com/alorig/fleet/internal/engine"
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/terminal"
 	"github.com/alorig/fleet/policy/rules"
 )
 
@@ -75,7 +76,7 @@ fault and there is no verdict.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(checkCommand(), previewCommand(), ledgerCommand(), recoverCommand(), setupCommand())
+	root.AddCommand(checkCommand(), previewCommand(), ledgerCommand(), recoverCommand(), connectCommand(), setupCommand())
 	root.SetArgs(args)
 	root.SuggestionsMinimumDistance = 2
 	out := &printer{w: stdout}
@@ -85,9 +86,12 @@ fault and there is no verdict.`,
 	if err == nil && out.err != nil {
 		err = fmt.Errorf("printing the answer: %w", out.err)
 	}
+	var ended exitCode
 	switch {
 	case err == nil:
 		return exitClean
+	case errors.As(err, &ended):
+		return int(ended)
 	case errors.Is(err, errRefused):
 		return exitRefused
 	default:
@@ -98,7 +102,7 @@ fault and there is no verdict.`,
 			}
 			err = fmt.Errorf("%w; and printing it: %w", err, out.err)
 		}
-		fmt.Fprintf(stderr, "%s %v\n", color.RedString("alorig:"), err)
+		fmt.Fprintf(stderr, "%s %s\n", color.RedString("alorig:"), terminal.Text(err.Error()))
 		return exitFault
 	}
 }

@@ -37,7 +37,8 @@ takes them. It can be killed itself, and run again.
 It removes only what carries the label of this stack and a name of the ledger, and is
 not in the state. It removes no volume, and never the lock of a living update.
 
-It needs what "pulumi up" needs: the login, the passphrase, the SSH forward.
+It needs the login and the passphrase of "pulumi up", and makes its own way to the
+server: with alorig:sshPrivateKey, and to none but that with alorig:ssh.hostKey.
 
 Exit codes: 0 nothing is in the way, or not any more; 1 it was declined, or something is
 for you to decide; 2 the input or the machine is at fault.`,

@@ -4,12 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 
 	cerrdefs "github.com/containerd/errdefs"
-	"github.com/docker/cli/cli/connhelper"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/mount"
@@ -116,27 +114,6 @@ func (d Declared) has(name string) bool {
 
 // engine is the Docker engine of the stack.
 type engine struct{ client *client.Client }
-
-// openEngine reaches the engine as the program's provider does: over the operator's own
-// ssh, which must know the server's key and must not ask.
-func openEngine(host string) (*engine, error) {
-	options := []client.Opt{client.WithHost(host), client.WithAPIVersionNegotiation()}
-	if strings.HasPrefix(host, "ssh://") {
-		helper, err := connhelper.GetConnectionHelperWithSSHOpts(host, []string{"-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes"})
-		if err != nil {
-			return nil, fmt.Errorf("reaching the Docker engine %s: %w", host, err)
-		}
-		options = []client.Opt{
-			client.WithHTTPClient(&http.Client{Transport: &http.Transport{DialContext: helper.Dialer}}),
-			client.WithHost(helper.Host), client.WithDialContext(helper.Dialer), client.WithAPIVersionNegotiation(),
-		}
-	}
-	c, err := client.NewClientWithOpts(options...)
-	if err != nil {
-		return nil, fmt.Errorf("reaching the Docker engine %s: %w", host, err)
-	}
-	return &engine{c}, nil
-}
 
 // look lists the containers with our label or a name of ours, sorted by name, and the
 // networks with the name of ours.

@@ -19,6 +19,7 @@ import (
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
 
+	"github.com/alorig/fleet/internal/access"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -64,13 +65,12 @@ func newYard(t *testing.T) *yard {
 	if host == "" {
 		host = "unix:///var/run/docker.sock"
 	}
-	e, err := openEngine(host)
+	server, err := access.Open(t.Context(), access.Target{Socket: host})
 	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := e.client.Ping(t.Context()); err != nil {
 		t.Skipf("no Docker engine answers here: %v", err)
 	}
+	t.Cleanup(func() { _ = server.Close() })
+	e := &engine{server.Docker()}
 	id := make([]byte, 4)
 	for i := range id {
 		id[i] = byte(rand.Uint32())

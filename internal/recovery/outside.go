@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/alorig/fleet/internal/access"
 	"github.com/alorig/fleet/internal/settings"
 	"github.com/alorig/fleet/internal/terminal"
 )
@@ -71,10 +72,15 @@ func (r *Recovery) connect(ctx context.Context) (*pgx.Conn, error) {
 	config.Host, config.Port, config.User, config.Password, config.Database = pg.Host, uint16(pg.Port), pg.User, password, "postgres" //nolint:gosec // a port
 	config.ConnectTimeout = lookTimeout
 	config.Fallbacks = nil
+	where := net.JoinHostPort(pg.Host, strconv.Itoa(pg.Port))
+	if access.NeedsForward(r.options.Settings) { // it would lead where this command is already
+		to := access.Postgres(r.options.Ledger)
+		where = to.Container + " on the server"
+		config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return r.server.Dial(ctx, to) }
+	}
 	connection, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
-		return nil, fmt.Errorf("PostgreSQL does not answer on %s: %w\nOpen the forward of the runbook, or set alorig:postgres, and run this again",
-			net.JoinHostPort(pg.Host, strconv.Itoa(pg.Port)), err)
+		return nil, fmt.Errorf("PostgreSQL does not answer, at %s: %w; alorig:postgres and alorig:postgresPassword say how it is reached", where, err)
 	}
 	return connection, nil
 }

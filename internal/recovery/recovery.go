@@ -12,6 +12,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/alorig/fleet/internal/access"
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/pulumicli"
 	"github.com/alorig/fleet/internal/settings"
@@ -34,7 +35,8 @@ type Recovery struct {
 	options Options
 	cli     cli
 	backend *backend // nil where there are no lock files to look at
-	engine  *engine
+	server  *access.Server
+	engine  *engine // of the server
 	judge   func(context.Context, Lock) (Verdict, string)
 }
 
@@ -53,18 +55,25 @@ func Open(ctx context.Context, o Options) (*Recovery, error) {
 	if r.backend, err = openBackend(ctx, address, o); err != nil {
 		return nil, err
 	}
-	if r.engine, err = openEngine(o.Settings.DockerHost()); err != nil {
+	privateKey := ""
+	if o.Settings.SSH != nil {
+		if privateKey, err = stack.Secret(ctx, settings.Project+":sshPrivateKey"); err != nil {
+			return nil, err
+		}
+	}
+	if r.server, err = access.Open(ctx, access.Of(o.Settings, privateKey)); err != nil {
 		return nil, err
 	}
+	r.engine = &engine{r.server.Docker()}
 	return r, nil
 }
 
-// Close closes the connections to the backend and the Docker engine.
+// Close closes the connections to the backend and the server.
 func (r *Recovery) Close() {
 	if r.backend.holdsLocks() {
 		_ = r.backend.bucket.Close() // everything has been read
 	}
-	_ = r.engine.client.Close()
+	_ = r.server.Close()
 }
 
 // Found is what a killed update left behind, and what else is there under its names.
