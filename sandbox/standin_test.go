@@ -380,15 +380,16 @@ func (p *standIn) change(want, old *standInResource, inputs []byte) error {
 	}
 	kind := "creating"
 	if old != nil {
-		kind, want.ID = "updating", old.ID
+		kind = "updating"
 	}
 	return p.during(kind, *want, func() (err error) {
 		switch want.Type {
 		case typeContainer:
 			want.ID, err = p.makeContainer(ctx, inputs)
 		case "command:local:Command":
-			want.ID = want.URN
-			want.Outputs, err = runCommand(inputs)
+			if want.Outputs, err = runCommand(inputs); err == nil {
+				want.ID = want.URN
+			}
 		case "docker:index/remoteImage:RemoteImage":
 			want.ID, err = p.findImage(ctx, inputs)
 		case "docker:index/network:Network":
@@ -398,16 +399,17 @@ func (p *standIn) change(want, old *standInResource, inputs []byte) error {
 		case "cloudflare:index/record:Record":
 			want.ID, err = p.makeRecord(inputs)
 		default:
-			want.ID = want.URN
-			err = p.changeDatabase(ctx, want.Type, inputs)
+			if err = p.changeDatabase(ctx, want.Type, inputs); err == nil {
+				want.ID = want.URN
+			}
 		}
-		if err != nil {
+		if err != nil && want.ID == "" {
 			return err
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.state.Resources = append(slices.DeleteFunc(p.state.Resources, func(r standInResource) bool { return r.URN == want.URN }), *want)
-		return nil
+		return err
 	})
 }
 
@@ -562,7 +564,8 @@ func (p *standIn) makeContainer(ctx context.Context, inputs []byte) (string, err
 		if now := found.State.Health.Status; now == container.Healthy {
 			break
 		} else if !found.State.Running || now == container.Unhealthy || time.Now().After(deadline) {
-			return "", fmt.Errorf("%s did not become healthy: %s/%s", in.Name, found.State.Status, now)
+			// The provider too keeps one in the state that does not get healthy.
+			return made.ID, fmt.Errorf("%s did not become healthy: %s/%s", in.Name, found.State.Status, now)
 		}
 	}
 	return made.ID, nil
