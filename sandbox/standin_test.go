@@ -511,8 +511,10 @@ func (p *standIn) makeContainer(ctx context.Context, inputs []byte) (string, err
 		text string
 		into *time.Duration
 	}{
-		{in.Healthcheck.Interval, &health.Interval}, {in.Healthcheck.Timeout, &health.Timeout},
-		{in.Healthcheck.StartPeriod, &health.StartPeriod}, {cmp.Or(in.Healthcheck.StartInterval, "0s"), &health.StartInterval},
+		{in.Healthcheck.Interval, &health.Interval},
+		{in.Healthcheck.Timeout, &health.Timeout},
+		{in.Healthcheck.StartPeriod, &health.StartPeriod},
+		{cmp.Or(in.Healthcheck.StartInterval, "0s"), &health.StartInterval},
 	} {
 		var err error
 		if *d.into, err = time.ParseDuration(d.text); err != nil {

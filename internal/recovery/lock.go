@@ -41,8 +41,8 @@ type lockFile struct {
 
 // lockDirectory is where Pulumi keeps the locks of a stack (stackLockDir, same file). A
 // self-managed backend calls every organization "organization".
-func lockDirectory(project, stack string) string {
-	return path.Join(".pulumi", "locks", "organization", project, stack) + "/"
+func lockDirectory(stack string) string {
+	return path.Join(".pulumi", "locks", "organization", settings.Project, stack) + "/"
 }
 
 // locks reads and judges the locks of the stack, sorted by key.
@@ -51,7 +51,7 @@ func (r *Recovery) locks(ctx context.Context) ([]Lock, error) {
 	if !r.backend.holdsLocks() {
 		return all, nil
 	}
-	list := r.backend.bucket.List(&blob.ListOptions{Prefix: lockDirectory(settings.Project, r.options.Stack)})
+	list := r.backend.bucket.List(&blob.ListOptions{Prefix: lockDirectory(r.options.Stack)})
 	for {
 		object, err := list.Next(ctx)
 		if errors.Is(err, io.EOF) {
@@ -143,7 +143,7 @@ func (r *Recovery) hold(ctx context.Context) (release func() error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("locking the stack: %w", err)
 	}
-	key := lockDirectory(settings.Project, r.options.Stack) + uuid.NewString() + ".json"
+	key := lockDirectory(r.options.Stack) + uuid.NewString() + ".json"
 	if err := r.backend.bucket.WriteAll(ctx, key, text, nil); err != nil {
 		return nil, fmt.Errorf("locking the stack: %w", err)
 	}

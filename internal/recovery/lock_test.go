@@ -235,7 +235,7 @@ func TestRecoverBreaksOnlyTheDeadLock(t *testing.T) {
 	if err != nil || len(locks) != 2 {
 		t.Fatalf("%v, %v", locks, err)
 	}
-	key := lockDirectory("alorig", "test")
+	key := lockDirectory("test")
 	if err := r.breakLock(t.Context(), key+"dead.json"); err != nil {
 		t.Error(err)
 	}
@@ -257,7 +257,7 @@ func TestRecoverBreaksOnlyTheDeadLock(t *testing.T) {
 func TestRecoverTakesTheOperatorsWord(t *testing.T) {
 	r, directory := locked(t)
 	writeLock(t, directory, "one.json", lockFile{1, "op", "elsewhere", time.Now()})
-	key := lockDirectory("alorig", "test") + "one.json"
+	key := lockDirectory("test") + "one.json"
 	if err := r.breakLock(t.Context(), key); err == nil {
 		t.Error("broke a lock that nobody here can judge")
 	}

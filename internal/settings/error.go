@@ -17,7 +17,7 @@ type Problem struct {
 }
 
 // SettingsError holds every problem of the configuration at once.
-type SettingsError struct{ Problems []Problem }
+type SettingsError struct{ Problems []Problem } //nolint:revive // "settings.Error" would be any error of the package
 
 // Error lists the problems, each with its remedy.
 func (e *SettingsError) Error() string {

@@ -3,6 +3,7 @@ package settings
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -397,11 +398,11 @@ func TestWhatIsEncryptedIsNotJudged(t *testing.T) {
 		if !slices.Equal(s.NotJudged, []string{Project + ":" + path}) {
 			t.Errorf("%s: not judged are %v", path, s.NotJudged)
 		}
-		problems := s.RefuseNotJudged().(*SettingsError).Problems
-		if len(problems) != 1 || problems[0].Key != Project+":"+path {
-			t.Errorf("%s: %v", path, problems)
+		var refused *SettingsError
+		if !errors.As(s.RefuseNotJudged(), &refused) || len(refused.Problems) != 1 || refused.Problems[0].Key != Project+":"+path {
+			t.Fatalf("%s: %v", path, refused)
 		}
-		pulumiConfig(m).follow(t, problems[0], "x")
+		pulumiConfig(m).follow(t, refused.Problems[0], "x")
 		if v, _, err := m.Get(config.MustMakeKey(Project, path), true); err != nil || v.Secure() {
 			t.Errorf("%s: the remedy leaves it encrypted", path)
 		}

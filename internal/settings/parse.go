@@ -251,10 +251,10 @@ func (p *parser) subnet(key, standard string) netip.Prefix {
 // is false, and what it should hold is not missed as well.
 func (p *parser) object(key, accepts string) (given map[string]value, ok bool) {
 	v := p.config.values[key]
-	switch {
-	case v.kind == tree:
+	switch v.kind {
+	case tree:
 		return v.members, true
-	case v.kind == absent:
+	case absent:
 		return nil, true
 	}
 	flag, path := "", key+".MEMBER"

@@ -452,8 +452,7 @@ func TestAPastedKeyIsNotPrinted(t *testing.T) {
 			if nested {
 				g = inUse().with(key, asJSON(map[string]string{name: pasted}))
 			}
-			err := errors.New("accepted")
-			if _, err = Parse(g.config(), needs()); err == nil {
+			if _, err := Parse(g.config(), needs()); err == nil {
 				t.Errorf("%s: accepted", path)
 			} else if path == "ssh.hostKey" && strings.Contains(err.Error(), line) || strings.Contains(err.Error(), "BEGIN OPENSSH") {
 				t.Errorf("%s prints the key: %v", path, err)

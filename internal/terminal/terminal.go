@@ -5,6 +5,7 @@ package terminal
 
 import (
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -58,7 +59,7 @@ func NewWriter(w io.Writer) *Writer { return &Writer{to: w} }
 func (w *Writer) Write(text []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	whole := append(w.rest, text...)
+	whole := slices.Concat(w.rest, text)
 	cut := len(whole)
 	switch {
 	case cut > 0 && whole[cut-1] == '\r':

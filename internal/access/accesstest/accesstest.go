@@ -155,7 +155,7 @@ func (s *Server) api(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	w.WriteHeader(http.StatusNotFound)
-	_, _ = fmt.Fprintf(w, `{"message": "No such container: %s"}`, name)
+	_ = json.NewEncoder(w).Encode(map[string]string{"message": "No such container: " + name})
 }
 
 func (s *Server) accept() {
