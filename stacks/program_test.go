@@ -841,7 +841,7 @@ func TestTransientContainersGetTheirVariablesInSecret(t *testing.T) {
 	}
 }
 
-// Everything about a container of an app is proven by its next version, so nothing is changed
+// Everything about a container of an app is tried in its next version, so nothing is changed
 // in place. The data of a shared service must outlive a change.
 func TestWhatReplacesAContainer(t *testing.T) {
 	t.Parallel()

@@ -9,6 +9,8 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
+
+	"github.com/alorig/fleet/internal/workload"
 )
 
 // rounds is how often Recover looks and plans at most. What a killed update has started on
@@ -136,10 +138,9 @@ func (e *engine) await(ctx context.Context, s Step) error {
 	}
 }
 
-// How long a container may take to become healthy: as long as Docker's provider waits for
-// a new one (components/container.go).
+// How long a container may take to become healthy, and how often it is asked.
 const (
-	healthWait = 180 * time.Second
+	healthWait = workload.Patience
 	healthPoll = 500 * time.Millisecond
 	removeWait = 30 * time.Second
 )
