@@ -225,8 +225,8 @@ func newWorkloads(ctx *pulumi.Context, args *AppArgs, stores stores, within pulu
 	return workloads, nil
 }
 
-// pullImages registers each image of the app once. Images stay on the server when
-// they are no longer declared: the one before is what a rollback starts.
+// pullImages registers each image of the app once. An image that is no longer declared
+// stays on the server, because a rollback starts it.
 func pullImages(ctx *pulumi.Context, args *AppArgs, within pulumi.ResourceOption) (map[string]pulumi.Resource, error) {
 	images := map[string]pulumi.Resource{}
 	for _, c := range args.App.Containers {

@@ -17,8 +17,8 @@ import (
 	"github.com/alorig/fleet/internal/workload"
 )
 
-// container is the form every container of the server has, an app's or a shared
-// service's: on the one network, within its memory, restarted, watched, hardened.
+// container is what all containers of the server have in common, those of apps and those of
+// shared services: one network, limited memory, restart, health check and hardening.
 type container struct {
 	name, project, service, app string // app is "" for shared services
 	stack                       string
@@ -45,8 +45,9 @@ const (
 	logFiles    = "3"
 )
 
-// backgroundShares is the weight at the processor of what nobody waits for, where Docker
-// gives others 1024. It tells only while the processor has more to do than it can.
+// backgroundShares is the share of the processor (--cpu-shares) of a container that nobody
+// waits for; the others have Docker's default of 1024. It matters only while the processor
+// is busy.
 const backgroundShares = 128
 
 func (c container) labels() map[string]string {
@@ -127,12 +128,16 @@ func (c container) register(ctx *pulumi.Context, name string, opts ...pulumi.Res
 	return registered, nil
 }
 
-// create is a function of a POSIX shell that creates the container under the name $1, for
-// those that stand beside it for a while. It is what register declares, but for what such
-// a container does without: it publishes nothing, mounts nothing and never restarts by
-// itself. Values of variables are taken from the shell's own, so that none is on a
-// command line. Until it serves it is in the background. A probe goes through a shell:
-// the docker command knows no other form.
+// create returns a function of a POSIX shell. It creates a transient container under the
+// name $1: a next version, or a migration. The container is like the one that register
+// declares, with these differences:
+//
+//   - It publishes nothing, mounts nothing and never restarts by itself.
+//   - It is in the background until it serves.
+//   - Its probe goes through a shell, because the docker command knows no other form.
+//
+// The docker command takes the values of variables from its own environment, so that no
+// value is on a command line.
 func (c container) create() string {
 	words := []string{
 		"--pull", "never", "--init", "--network", c.networkName,
@@ -156,8 +161,8 @@ func (c container) create() string {
 			"--health-start-period", dockerDuration(c.probe.StartUp), "--health-retries", strconv.Itoa(workload.Retries))
 	}
 	var b strings.Builder
-	// First come the names of variables: a quoted word behind SECRET would be a credential
-	// to the rule secret-handling.
+	// The names of variables come first. The rule secret-handling takes a quoted word that
+	// follows SECRET for a credential.
 	b.WriteString("create() {\n\tdocker create")
 	for _, name := range slices.Sorted(maps.Keys(c.env)) {
 		b.WriteString(" --env " + name)

@@ -20,9 +20,9 @@ type DatabaseArgs struct {
 	Password pulumi.StringOutput // the role's password; a secret
 }
 
-// Database is a role with its own password and connection limit and the database it
-// owns, which nobody else may connect to. All of it is protected and retained: no
-// destroy and no renaming drops data.
+// Database is a database and the role that owns it. The role has its own password and
+// connection limit, and nobody else may connect to the database. All of it is protected
+// and retained, so that neither a destroy nor a new name drops data.
 type Database struct {
 	pulumi.ResourceState
 

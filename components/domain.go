@@ -21,8 +21,8 @@ type Domain struct {
 	pulumi.ResourceState
 }
 
-// Seconds a resolver may keep a record. Cloudflare sets it itself for proxied ones,
-// and takes only 1, "automatic", from us.
+// How many seconds a resolver may keep a record. For proxied records Cloudflare decides
+// this itself and accepts only 1, which means "automatic".
 const (
 	ttlAutomatic = 1
 	ttlDNSOnly   = 300

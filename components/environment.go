@@ -21,8 +21,8 @@ func (e environment) plain(values map[string]string) {
 	}
 }
 
-// entries are the variables in Docker's form, sorted by name. Only those entries are
-// secret whose values are: a reader of the plan still sees the rest.
+// entries are the variables as Docker takes them, sorted by name. An entry is secret only
+// if its value is, so that a preview still shows the others.
 func (e environment) entries() pulumi.StringArray {
 	var entries pulumi.StringArray
 	for _, name := range slices.Sorted(maps.Keys(e)) {
@@ -51,7 +51,7 @@ func (e environment) exports() pulumi.StringOutput {
 	}).(pulumi.StringOutput)
 }
 
-// secretValue is a configuration secret on its way into a resource.
+// secretValue returns one of the secrets that the settings hold for an app.
 func secretValue(secrets map[string]pulumi.StringOutput, app, key string) (pulumi.StringOutput, error) {
 	v, ok := secrets[key]
 	if !ok {

@@ -54,8 +54,8 @@ var checkPlatform string
 //go:embed scripts/caddy-main.sh
 var putCaddyMain string
 
-// NewPlatform looks the shared services up or creates them. On-demand services are
-// never created: Flower is started by hand while somebody looks (docs/runbook.md).
+// NewPlatform looks the shared services up or creates them. It never creates a service that
+// runs on demand: Flower is started by hand while somebody uses it (docs/runbook.md).
 func NewPlatform(ctx *pulumi.Context, name string, args *PlatformArgs, opts ...pulumi.ResourceOption) (*Platform, error) {
 	platform := &Platform{
 		services: map[ledger.Kind]ledger.Service{}, networkName: args.Ledger.Server.Network, shell: args.Shell,
@@ -195,7 +195,7 @@ func (p *Platform) create(ctx *pulumi.Context, args *PlatformArgs) error {
 }
 
 // closeMaintenanceDatabases keeps the apps' roles out of the databases that initdb makes.
-// Every role may connect to them too, until PUBLIC is revoked.
+// Every role may connect to those until PUBLIC is revoked.
 func (p *Platform) closeMaintenanceDatabases(ctx *pulumi.Context, after pulumi.Resource) error {
 	for _, name := range []string{"postgres", "template1"} {
 		revoked, err := postgresql.NewGrant(ctx, ledger.Logical("revoke-public", name), &postgresql.GrantArgs{

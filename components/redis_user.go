@@ -44,14 +44,13 @@ func NewRedisUser(ctx *pulumi.Context, name string, args *RedisUserArgs, opts ..
 	if err := ctx.RegisterComponentResourceV2(ledger.TypeRedisUser, name, inputs, redisUser, opts...); err != nil {
 		return nil, fmt.Errorf("registering Redis user %q: %w", name, err)
 	}
-	// Redis keeps the hash; sending the hash keeps the password out of its slow log.
+	// Redis gets the hash of the password, so that the password is not in its slow log.
 	stdin := pulumi.All(args.AdminPassword, args.Password).ApplyT(func(both []any) string {
 		admin, password := both[0].(string), both[1].(string)
 		return fmt.Sprintf("%s\nACL SETUSER %s reset on #%x %s\nACL SAVE\n",
 			admin, app.Name, sha256.Sum256([]byte(password)), strings.Join(app.RedisACL(), " "))
 	}).(pulumi.StringOutput)
-	// Standard input is not given to a delete, so removing an app leaves its user; the
-	// runbook says how to drop it.
+	// There is no delete: removing an app leaves its user. The runbook says how to drop it.
 	user, err := args.Shell.run(ctx, ledger.Logical(app.Name, "redis-user"), script{
 		apply: "redis=" + args.Server + "\n" + redisACL,
 		stdin: stdin,

@@ -22,9 +22,9 @@ type RouteArgs struct {
 	After      []pulumi.Resource // containers that answer
 }
 
-// Route is the Caddy site file of an app, put in place atomically: validated by the
-// Caddy that will load it, swapped, reloaded. On any failure the old file is back and
-// the update fails for this app alone.
+// Route is the Caddy site file of an app. It is put in place atomically: the Caddy that
+// will load it validates it, then the file is swapped and Caddy reloads. After any failure
+// the old file is back, and the update of this app alone fails.
 type Route struct {
 	pulumi.ResourceState
 

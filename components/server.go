@@ -16,9 +16,9 @@ type ServerArgs struct {
 	Zones   map[string]string // Cloudflare zone ids by domain
 }
 
-// Server is the root of a stack and is registered first. Its inputs carry the ledger in
-// plain values, so that a resource policy refuses a broken fleet before anything else
-// is registered, even in an update that skips the preview.
+// Server is the root of a stack and is registered first. Its inputs hold the ledger in
+// plain values. So a resource policy can refuse a broken fleet before anything else is
+// registered, even in an update that skips the preview.
 type Server struct {
 	pulumi.ResourceState
 }

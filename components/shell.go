@@ -11,10 +11,10 @@ import (
 // Shell runs commands on the server: over SSH, or on this machine when Connection is
 // nil. What is secret goes in on standard input; command lines are public.
 type Shell struct {
-	// Connection must pin the host key: without one any server is believed.
+	// Connection must pin the host key. Without one, any server is accepted.
 	Connection *remote.ConnectionArgs
-	// DockerHost is the Docker engine that `docker` speaks to on this machine: the one whose
-	// containers the program declares, whatever the operator's own context is.
+	// DockerHost is the Docker engine that scripts on this machine speak to. It is the one
+	// whose containers the program declares, not that of the operator's Docker context.
 	DockerHost string
 }
 
@@ -26,8 +26,8 @@ type script struct {
 	triggers pulumi.Array // a change runs apply again
 }
 
-// run registers the script. A replacement deletes first: the provider's own order
-// would let the old resource's removal undo what the new one just made.
+// run registers the script. A replacement deletes the old resource first. In the
+// provider's own order the removal of the old one would undo what the new one has made.
 func (s Shell) run(ctx *pulumi.Context, name string, sc script, opts ...pulumi.ResourceOption) (pulumi.Resource, error) {
 	opts = append(opts, pulumi.DeleteBeforeReplace(true))
 	var stdin, remove pulumi.StringPtrInput
@@ -61,7 +61,8 @@ func (s Shell) run(ctx *pulumi.Context, name string, sc script, opts ...pulumi.R
 	return c, nil
 }
 
-// stdout is what a script has printed, unknown while it is about to run.
+// stdout is what a script has printed. It is unknown in a preview in which the script would
+// run.
 func stdout(ran pulumi.Resource) pulumi.StringOutput {
 	switch c := ran.(type) {
 	case *local.Command:

@@ -14,12 +14,12 @@ import (
 	"github.com/alorig/fleet/policy/rules"
 )
 
-// Check holds the fleet against every rule in this process: no Pulumi engine, no network, no
-// credential. It returns what was declared and all findings; an error means there is no
+// Check judges the fleet by every rule, in this process. It needs no Pulumi engine, no network
+// and no credential. It returns what was declared and all findings; an error means there is no
 // verdict.
 func (f Fleet) Check(stack string, s settings.Settings) ([]declared.Resource, []ledger.Finding, error) {
-	// A check is short and its garbage many small objects: collecting less often takes a
-	// third off a large fleet (docs/performance.md).
+	// A check is short and makes many small objects. Collecting garbage less often saves a
+	// third of the time of a large fleet (docs/performance.md).
 	defer debug.SetGCPercent(debug.SetGCPercent(800))
 	recorded, err := f.dryRun(stack, s)
 	if err != nil {

@@ -37,10 +37,9 @@ type Fleet struct {
 // Alorig is the real fleet.
 func Alorig() Fleet { return Fleet{ledger.Alorig(), Defined()} }
 
-// Program is the Pulumi program of every stack. Before an update, though not before a
-// preview, it holds itself against the rules of the policy pack: the Pulumi engine of a
-// self-managed backend runs the pack only when it is told to, and a bare `pulumi up`
-// must be guarded too.
+// Program is the Pulumi program of every stack. Before an update it judges itself by the
+// rules of the policy pack. With a self-managed backend, the Pulumi engine runs the pack
+// only when it is told to, and a bare `pulumi up` must be guarded too.
 func Program(ctx *pulumi.Context) error { return Alorig().program(ctx) }
 
 func (f Fleet) program(ctx *pulumi.Context) error {

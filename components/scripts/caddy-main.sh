@@ -1,4 +1,4 @@
-# Puts the main Caddyfile in place; a running Caddy must accept it, or the old one is back.
+# Puts the main Caddyfile in place. If a running Caddy does not accept it, the old one comes back.
 set -eu
 mkdir -p "$directory/sites"
 cat >"$directory/.Caddyfile.new"

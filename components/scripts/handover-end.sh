@@ -1,4 +1,4 @@
-# An update that did not replace the container after all leaves the old one in its place.
+# If the update has not replaced the container, the old one gets its name back.
 if exists "$previous" && ! exists "$container"; then
 	ours "$previous"
 	docker rename "$previous" "$container"
@@ -9,6 +9,6 @@ if ! healthy "$container"; then
 	echo "Look at \`docker logs $container\`, mend the cause, and run the update again." >&2
 	exit 1
 fi
-# Caddy finds the container again within its fail_duration.
+# After its fail_duration, which is shorter, Caddy asks the container again.
 sleep 1
 end "$next"

@@ -1,9 +1,9 @@
-# What it prints is another text each time, so that the end of the handover runs after it.
+# The end of the handover runs when this output changes, so it is another text each time.
 cat /proc/sys/kernel/random/uuid
 settle
 try
-# In their place it gets the processor like them.
+# It serves now, so it gets as much of the processor as the old container.
 docker update --restart unless-stopped --cpu-shares 1024 "$next" >/dev/null
-# Under another name no new request finds the old container, and those it has it finishes.
+# Under another name the old container gets no new request. It finishes those that it has.
 docker rename "$container" "$previous"
 sleep 1

@@ -1,4 +1,4 @@
-# Migrates a database in a container of its own, which create makes. Standard input is
+# Migrates a database in a container of its own, which create makes. Standard input holds
 # its variables.
 set -eu
 environment=$(cat)
@@ -13,7 +13,7 @@ if [ -n "$problems" ]; then
 	printf "Nothing of $app was changed, since it could not work without:$problems\nStart what is missing, and run the update again.\n" >&2
 	exit 1
 fi
-# Never two at a time: one that an update cut short has left finishes first.
+# Two migrations never run at the same time. One that a killed update has left finishes first.
 if docker container inspect "$migration" >/dev/null 2>&1; then
 	if [ "$(docker container inspect --format '{{index .Config.Labels "alorig.fleet.stack"}}' "$migration")" != "$stack" ]; then
 		echo "The container $migration stands in the way of a migration and does not belong to the stack $stack; rename or remove it, and run the update again." >&2

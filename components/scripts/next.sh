@@ -1,6 +1,6 @@
-# Functions of a handover. $container serves; $next is its next version, which create
-# makes; standard input is the variables of the next version. Caddy asks the next version only where
-# the container cannot be reached (docs/adr/0018-handover.md).
+# Functions of a handover. $container serves. $next is its next version, which create makes;
+# standard input holds its variables. Caddy asks the next version only while it cannot reach
+# the container (docs/adr/0018-handover.md).
 set -eu
 environment=$(cat)
 # The script of an update that was killed may still be running.
@@ -15,22 +15,22 @@ state() {
 	echo "$said"
 }
 
-# Ends the script where a container is somebody else's: it is neither renamed nor removed.
+# Fails if a container is not of this stack: it must be neither renamed nor removed.
 ours() {
 	[ "$(docker container inspect --format '{{index .Config.Labels "alorig.fleet.stack"}}' "$1")" != "$stack" ] || return 0
 	echo "The container $1 stands in the way of a handover and does not belong to the stack $stack; rename or remove it, and run the update again." >&2
 	exit 1
 }
 
-# Stops a container the way it wants to be stopped, and removes it.
+# Stops a container, with its own signal and grace, and removes it.
 end() {
 	ours "$1"
 	docker stop "$1" >/dev/null
 	docker rm "$1" >/dev/null
 }
 
-# Finishes or undoes what an update that was cut short has left. Ends the script where
-# there is nobody to hand over from.
+# Finishes or undoes what a killed update has left. Ends the script if no container can be
+# handed over.
 settle() {
 	for c in "$container" "$next" "$previous"; do
 		if exists "$c"; then ours "$c"; fi
@@ -46,7 +46,7 @@ settle() {
 	fi
 	now=$(state "$container")
 	if exists "$next"; then
-		# The next version serves while the container cannot: it must not go before the next does.
+		# The next version serves, because the container cannot. It must stay until the container does.
 		if [ "$now" != running/healthy ] && [ "$(state "$next")" = running/healthy ]; then
 			exit 0
 		fi
@@ -69,7 +69,7 @@ healthy() {
 	done
 }
 
-# Starts the next version beside the container. One that fails is stopped and kept, to look at.
+# Starts the next version beside the container. If it fails, it is stopped and kept for inspection.
 try() {
 	(
 		eval "$environment"

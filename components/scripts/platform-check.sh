@@ -1,4 +1,4 @@
-# What every app relies on, all of it said at once.
+# Checks what every app needs, and reports all problems at once.
 set -eu
 problems=
 for c in $postgres $redis $caddy; do

@@ -1,10 +1,10 @@
 set -eu
-# One change at a time: two of them would validate each other's half-made state.
+# One change at a time: otherwise two changes would validate each other's unfinished state.
 exec 9>"$sites/.lock"
 flock 9
 config=/etc/caddy/Caddyfile
 
-# Puts back what was there, on any way out but success.
+# Puts the old file back, unless the script succeeds.
 restore() {
 	status=$?
 	trap - EXIT HUP INT TERM
@@ -24,7 +24,7 @@ restore() {
 trap restore EXIT
 trap 'exit 130' HUP INT TERM
 
-# Runs what Caddy itself says of its configuration, and shows it only when it refuses.
+# Lets Caddy validate and load its configuration, and shows what it says only if it refuses.
 load() {
 	for step in validate reload; do
 		if ! said=$(docker exec "$caddy" caddy "$step" --config "$config" 2>&1); then

@@ -1,4 +1,4 @@
-# A kill between the swap and its proof leaves the mark; then the old file is the truth.
+# The mark is there if a script was killed between the swap and the reload. Then the old file counts.
 if [ -e "$sites/.$file.changed" ]; then
 	if [ -e "$sites/.$file.old" ]; then
 		mv "$sites/.$file.old" "$sites/$file"
@@ -8,7 +8,7 @@ if [ -e "$sites/.$file.changed" ]; then
 	rm -f "$sites/.$file.changed"
 fi
 cat >"$sites/.$file.new"
-# Alone first: what Caddy cannot read never reaches the directory it loads.
+# Caddy reads the new file alone first, so that a broken one never reaches the directory.
 if ! said=$(docker exec -i "$caddy" caddy adapt --adapter caddyfile --config - <"$sites/.$file.new" 2>&1 >/dev/null); then
 	printf '%s\n' "$said" | tail -n 5 >&2
 	exit 1

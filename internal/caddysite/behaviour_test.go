@@ -39,14 +39,14 @@ func TestCaddyAcceptsTheGoldenFiles(t *testing.T) {
 	load := func(t *testing.T, main string, sites ...string) (dir string) {
 		t.Helper()
 		dir = t.TempDir()
-		must(t, os.Mkdir(filepath.Join(dir, caddysite.SitesDir), 0o755))
+		must(t, os.Mkdir(filepath.Join(dir, ledger.SitesDir), 0o755))
 		must(t, os.CopyFS(filepath.Join(dir, "golden"), os.DirFS("testdata")))
 		must(t, os.Rename(filepath.Join(dir, "golden", main), filepath.Join(dir, "Caddyfile")))
 		for _, s := range sites {
-			must(t, os.Rename(filepath.Join(dir, "golden", s), filepath.Join(dir, caddysite.SitesDir, s)))
+			must(t, os.Rename(filepath.Join(dir, "golden", s), filepath.Join(dir, ledger.SitesDir, s)))
 		}
 		run(t, dir, "validate", "--config", "Caddyfile")
-		for _, file := range append([]string{"Caddyfile"}, prefixed(caddysite.SitesDir+"/", sites)...) {
+		for _, file := range append([]string{"Caddyfile"}, prefixed(ledger.SitesDir+"/", sites)...) {
 			run(t, dir, "fmt", file) // fails on a file it would write differently
 		}
 		return dir

@@ -1,11 +1,11 @@
 // Package caddysite renders the ledger's routes as Caddyfiles: one site file per app,
 // and the main Caddyfile of a server whose Caddy we create ourselves.
 //
-// A site file stands alone: it needs nothing of the Caddyfile that imports it, so it
-// fits below one we did not write. One thing it
-// cannot bring along: a restricted route sees Cloudflare instead of the client, and so
-// refuses everybody, unless the main Caddyfile trusts Cloudflare's addresses as
-// [RenderMain] does (docs/adr/0006-admin-restriction-behind-cloudflare.md).
+// A site file needs nothing of the Caddyfile that imports it, so a Caddyfile that we did
+// not write can import it too. There is one exception. Behind Cloudflare a restricted route
+// sees the address of Cloudflare, not the client's, and refuses everybody. It works only if
+// the main Caddyfile trusts Cloudflare's addresses, as that of [RenderMain] does
+// (docs/adr/0006-admin-restriction-behind-cloudflare.md).
 package caddysite
 
 import (
@@ -172,8 +172,8 @@ func handle(app ledger.App, r ledger.Route, admins []netip.Prefix) (Handle, erro
 	return h, nil
 }
 
-// What may stand in a Caddyfile as it is. The ledger's own checks are narrower; these
-// hold for a ledger that nobody checked.
+// What may be written into a Caddyfile without quotes. The ledger's own checks allow less;
+// these protect against a ledger that nobody has checked.
 var (
 	hostPattern = regexp.MustCompile(`^(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$`)
 	pathPattern = regexp.MustCompile(`^(/[A-Za-z0-9][A-Za-z0-9._-]*)+$`)
@@ -215,6 +215,6 @@ func prefixWords(ps []netip.Prefix) []string {
 	return words
 }
 
-// matcher is the name of the path's matcher. The slash keeps it apart from the names
-// used inside the route, which Caddy would call a second definition.
+// matcher is the name of the path's matcher. It starts with a slash, so it never equals a
+// name that is used inside the route: Caddy refuses a second definition.
 func (h Handle) matcher() string { return "@" + h.Path }

@@ -67,7 +67,7 @@ func startCaddy(t *testing.T, apps ...string) *caddy {
 		httpPort: freePort(t), httpsPort: freePort(t),
 		upstreams: map[string]*upstream{}, log: &syncBuffer{},
 	}
-	must(t, os.Mkdir(filepath.Join(c.dir, caddysite.SitesDir), 0o755))
+	must(t, os.Mkdir(filepath.Join(c.dir, ledger.SitesDir), 0o755))
 	main, err := caddysite.RenderMain(caddysite.MainOptions{
 		TLS:            caddysite.Internal,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix(edge + "/32")},
@@ -203,7 +203,7 @@ func (c *caddy) site(t *testing.T, name string) string {
 // writeSite puts the file in place as it must be done on the server.
 func (c *caddy) writeSite(t *testing.T, app, text string) {
 	t.Helper()
-	file := filepath.Join(c.dir, caddysite.SitesDir, ledger.SiteFile(app))
+	file := filepath.Join(c.dir, ledger.SitesDir, ledger.SiteFile(app))
 	write(t, file+".new", text)
 	must(t, os.Rename(file+".new", file))
 }

@@ -4,11 +4,9 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
-)
 
-// SitesDir is the directory of the site files, beside the main Caddyfile. Mount the
-// directory, not the files: replacing a file by a rename changes its inode.
-const SitesDir = "sites"
+	"github.com/alorig/fleet/internal/ledger"
+)
 
 // MainOptions are what the main Caddyfile depends on.
 type MainOptions struct {
@@ -22,7 +20,7 @@ type MainOptions struct {
 var emailPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$`)
 
 // RenderMain returns the main Caddyfile for a server whose Caddy we create ourselves.
-// It imports every file that [SitesDir] holds.
+// It imports every file that [ledger.SitesDir] holds.
 func RenderMain(o MainOptions) (string, error) {
 	if err := o.TLS.check(); err != nil {
 		return "", err
@@ -69,6 +67,6 @@ func RenderMain(o MainOptions) (string, error) {
 		w.line("respond", "404")
 	})
 	w.blank()
-	w.line("import", SitesDir+"/*.caddy")
+	w.line("import", ledger.SitesDir+"/*.caddy")
 	return w.String(), nil
 }

@@ -117,8 +117,8 @@ func (a App) HandoverConnections(database string) int {
 	return most
 }
 
-// ConnectionLimit is the connection limit of the role that owns the database: its share
-// and, since PostgreSQL cannot lend any, what a handover adds.
+// ConnectionLimit is the connection limit of the role that owns the database: its share and
+// what a handover adds. PostgreSQL cannot raise a limit for a while, so the sum is set.
 func (a App) ConnectionLimit(d Database) int {
 	return d.Connections + a.HandoverConnections(d.Name)
 }

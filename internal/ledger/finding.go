@@ -17,7 +17,7 @@ type Finding struct {
 	URN     string `json:"urn,omitempty"`
 }
 
-// String is the finding in one sentence chain, as it is shown to people.
+// String is the finding as it is shown to people.
 func (f Finding) String() string {
 	return fmt.Sprintf("%s: %s; %s. %s", f.Subject, f.Problem, f.Ledger, f.Remedy)
 }

@@ -1,7 +1,7 @@
 package ledger
 
-// Index answers by name what the ledger answers by position. Build it once: a
-// look-up in a fleet of a thousand apps must not walk the fleet.
+// Index finds entries of a ledger by name. It is built once, so that a look-up in a fleet
+// of a thousand apps does not search the whole fleet.
 type Index struct {
 	Ledger
 	containers map[string]OwnedContainer

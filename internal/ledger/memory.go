@@ -9,8 +9,8 @@ type Totals struct {
 	Transient MiB `json:"transient"` // the largest thing that runs beside it for a while
 }
 
-// Peak is what the server must be able to hold: every hard limit reached at once,
-// with the one transient there may be.
+// Peak is the memory that the server must have: all hard limits at once, and the largest
+// transient.
 func (t Totals) Peak() MiB { return t.Limits + t.Transient }
 
 // Totals sums the ledger. Only one transient runs at a time: Flower while somebody

@@ -33,9 +33,9 @@ const (
 	LabelStack          = "alorig.fleet.stack"
 )
 
-// KeyPrefixVariables are the four places in which an app's Redis key prefix must
-// stand, as environment variables: Celery's broker, Celery's results, Django's
-// cache and channels_redis. One of them left out puts keys outside the prefix.
+// KeyPrefixVariables are the four environment variables that hold an app's Redis key
+// prefix: for Celery's broker, Celery's results, Django's cache and channels_redis. If one
+// is missing, keys are written without the prefix.
 var KeyPrefixVariables = []string{
 	"CELERY_BROKER_KEY_PREFIX",
 	"CELERY_RESULT_KEY_PREFIX",
@@ -55,8 +55,8 @@ var (
 // ContainerName is the fixed name of an app's container (seed §3): "psydge_backend".
 func ContainerName(app string, r Role) string { return app + "_" + string(r) }
 
-// Transient containers stand beside an app's own for a while and are gone before the
-// update ends. What follows the app's name in theirs tells which.
+// A transient container stands beside those of the app and is gone before the update
+// ends. The end of its name tells what it is.
 const (
 	nextSuffix      = "_next"
 	previousSuffix  = "_previous"
@@ -84,15 +84,18 @@ func Logical(parts ...string) string {
 	return logicalLetters.Replace(strings.Join(parts, "-"))
 }
 
-// Built once: a replacer's table is larger than all the names it is used for.
+// Built once, because building a replacer takes longer than using it.
 var logicalLetters = strings.NewReplacer("_", "-", "*", "wildcard", "/", "-")
 
 // SiteFile is the name of an app's Caddy site file.
 func SiteFile(app string) string { return app + ".caddy" }
 
-// SitesDirectory is where the site files are, in Caddy's configuration directory on the
-// server.
-func SitesDirectory(caddy string) string { return path.Join(caddy, "sites") }
+// SitesDir is the directory of the site files, beside the main Caddyfile. Mount the
+// directory, not the files: replacing a file by a rename changes its inode.
+const SitesDir = "sites"
+
+// SitesDirectory is [SitesDir] in Caddy's configuration directory on the server.
+func SitesDirectory(caddy string) string { return path.Join(caddy, SitesDir) }
 
 // LockFile is the file on the server that is locked while something is done to what name
 // stands for. Caddy does not read it: its name starts with a dot.

@@ -17,9 +17,9 @@ func (a App) RedisACL() []string {
 		broker + "celery.pidbox",
 		broker + "celeryev/worker.*",
 		"+@all", "-@dangerous", "-select", fmt.Sprintf("+select|%d", a.RedisDB),
-		// Not dangerous to Redis, but to the neighbours: a key carried into their database
-		// number, the functions and scripts that all share, the names of their channels, and of
-		// their keys: a connection that selects nothing is in IGNY8's database.
+		// These are not dangerous to Redis, but to other apps. They carry a key into another
+		// database number, change functions and scripts that all apps share, or show the names
+		// of other apps' channels and keys. A connection that selects no database is in IGNY8's.
 		"-scan", "-randomkey", "-dbsize",
 		"-move", "-copy", "-function", "-script|flush", "-script|kill", "-pubsub", "-client|tracking",
 	}
