@@ -292,7 +292,8 @@ func (h history) oneTransient(t *testing.T) {
 func (h history) only(t *testing.T, prefix string) {
 	t.Helper()
 	for _, e := range h {
-		if !strings.HasPrefix(e.container, prefix) {
+		// A busy machine answers a probe late, whatever the update does.
+		if !strings.HasPrefix(e.container, prefix) && !strings.HasPrefix(e.action, "health_status") {
 			t.Errorf("%s was touched: %s", e.container, e.action)
 		}
 	}
