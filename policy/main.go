@@ -6,6 +6,7 @@ package main
 import (
 	"log"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/policyx"
 
 	"github.com/alorig/fleet/internal/ledger"
@@ -13,7 +14,8 @@ import (
 )
 
 func main() {
-	if err := policyx.Main(rules.Pack(ledger.Alorig())); err != nil {
+	pack := func(*pulumi.Context) (policyx.PolicyPack, error) { return rules.Pack(ledger.Alorig()) }
+	if err := policyx.Main(pack); err != nil {
 		log.Fatal(err) // standard error; standard output belongs to the engine
 	}
 }

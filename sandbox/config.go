@@ -17,7 +17,6 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 
-	"github.com/alorig/fleet/internal/engine"
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/pulumicli"
 	"github.com/alorig/fleet/internal/settings"
@@ -166,7 +165,11 @@ func (s sandbox) command(ctx context.Context, own ownSecrets, args ...string) (*
 }
 
 // pack is the policy pack, compiled once for all updates.
-func (s sandbox) pack() string { return filepath.Join(s.dir, "policy", engine.PackCommand) }
+func (s sandbox) pack() string { return filepath.Join(s.dir, "policy", packCommand) }
+
+// packCommand is the file that the Pulumi engine starts in a pack's directory: any whose
+// name begins like this.
+const packCommand = "pulumi-analyzer-policy-alorig"
 
 // writeProject makes the sandbox's directory a Pulumi project: that of the repository with
 // its program and its policy pack compiled, which saves each update that time.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/pinned"
+	_ "github.com/alorig/fleet/internal/terminal/quiet"
 )
 
 const usage = `usage: sandbox up | down | serve

@@ -8,20 +8,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"os"
 	"os/signal"
-	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/fatih/color"
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/policyx"
+	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
-	"github.com/alorig/fleet/internal/engine"
-	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/terminal"
-	"github.com/alorig/fleet/policy/rules"
+	_ "github.com/alorig/fleet/internal/terminal/quiet"
 )
 
 // Exit codes. A script can tell "the fleet is refused" from "there is no verdict".
@@ -35,13 +32,6 @@ const (
 var errRefused = errors.New("refused")
 
 func main() {
-	// In a preview the engine starts this very binary as the policy pack.
-	if filepath.Base(os.Args[0]) == engine.PackCommand {
-		if err := policyx.Main(rules.Pack(ledger.Alorig())); err != nil {
-			log.Fatal(err)
-		}
-		return
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
@@ -67,16 +57,18 @@ fault and there is no verdict.`,
 			if len(args) == 0 {
 				return nil
 			}
-			hint := "alorig --help lists the commands"
-			if near := root.SuggestionsFor(args[0]); len(near) > 0 {
-				hint = "did you mean alorig " + near[0] + "?"
-			}
-			return fmt.Errorf("there is no command %q; %s", args[0], hint)
+			return unknownCommand(root, args[0])
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetHelpCommand(helpCommand())
 	root.AddCommand(checkCommand(), previewCommand(), ledgerCommand(), recoverCommand(), connectCommand(), setupCommand())
+	// cobra's command shows its help whatever it is asked for, and calls that a success.
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
 	root.SetArgs(args)
 	root.SuggestionsMinimumDistance = 2
 	out := &printer{w: stdout}
@@ -107,6 +99,36 @@ fault and there is no verdict.`,
 	}
 }
 
+// helpCommand is cobra's, but for a command that does not exist: that is no success.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [command]",
+		Short: "Help about any command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return unknownCommand(cmd.Root(), args[len(args)-max(1, len(rest))])
+			}
+			found.InitDefaultHelpFlag()
+			return found.Help()
+		},
+	}
+}
+
+// unknownCommand names the commands there are, or the one that is meant.
+func unknownCommand(root *cobra.Command, name string) error {
+	if near := root.SuggestionsFor(name); len(near) > 0 {
+		return fmt.Errorf("there is no command %q; did you mean alorig %s?", name, near[0])
+	}
+	var names []string
+	for _, c := range root.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	return fmt.Errorf("there is no command %q; there are %s, and alorig --help says what each does", name, strings.Join(names, ", "))
+}
+
 // printer keeps the first error of what is printed: whoever prints need not look, and a
 // verdict that reached nobody is no success.
 type printer struct {
@@ -119,4 +141,13 @@ func (p *printer) Write(text []byte) (int, error) {
 		_, p.err = p.w.Write(text)
 	}
 	return len(text), nil
+}
+
+// terminalOf returns the terminal that w prints to, if it prints to one.
+func terminalOf(w io.Writer) (*os.File, bool) {
+	if p, ok := w.(*printer); ok {
+		w = p.w
+	}
+	file, ok := w.(*os.File)
+	return file, ok && isatty.IsTerminal(file.Fd())
 }

@@ -1,27 +1,29 @@
 package main
 
 import (
-	"io"
+	"fmt"
 
 	"github.com/fatih/color"
 	"github.com/spf13/cobra"
 
 	"github.com/alorig/fleet/internal/engine"
+	"github.com/alorig/fleet/internal/settings"
+	"github.com/alorig/fleet/policy/rules"
 	"github.com/alorig/fleet/stacks"
 )
 
 func previewCommand() *cobra.Command {
-	var (
-		t        target
-		buildCLI bool
-	)
+	var t target
 	cmd := &cobra.Command{
 		Use:   "preview",
-		Short: "Preview the fleet on the real Pulumi engine, offline, with the policy pack",
-		Long: `preview runs the program and the policy pack on the real Pulumi engine against an
-empty server. A stand-in that echoes inputs answers for every provider, so anyone can
-preview a pull request: no account, no credential, no plugin, no network. It uses the
-pulumi on the PATH, or builds the pinned one once, which takes about five minutes.
+		Short: "Preview the fleet on the Pulumi engine, offline, with the policy pack",
+		Long: `preview runs the program and the policy pack on the Pulumi engine against an empty
+server. The engine is part of this command, and a stand-in that echoes inputs answers
+for every provider, so anyone can preview a pull request: no account, no credential, no
+Pulumi CLI, no plugin, no network. PULUMI_ variables of the environment change nothing.
+
+On a terminal every resource is shown as it comes. The Pulumi engine counts the stack
+itself as one resource more than check does.
 
 What a preview of the real server shows beyond this is the difference to what runs:
 for that, use "pulumi preview --policy-pack policy" (README).`,
@@ -31,15 +33,17 @@ for that, use "pulumi preview --policy-pack policy" (README).`,
 			f := stacks.Alorig()
 			s, err := t.load(cmd, f)
 			if err != nil {
-				return err // before the engine, whose words are longer
+				return err // before the Pulumi engine, whose words are longer
+			}
+			pack, err := rules.Pack(f.Ledger)
+			if err != nil {
+				return fmt.Errorf("building the policy pack: %w", err)
 			}
 			p := engine.Preview{
-				Directory: t.directory, Stack: t.file, Program: f.OfflinePreview(s),
-				WithPack: true, BuildCLI: buildCLI, Color: !color.NoColor,
-				Output: cmd.OutOrStdout(), Progress: cmd.ErrOrStderr(),
+				Project: settings.Project, Stack: t.file, Program: f.OfflinePreview(s), Pack: pack, Color: !color.NoColor,
 			}
-			if t.json {
-				p.Output = nil
+			if terminal, ok := terminalOf(cmd.OutOrStdout()); ok && !t.json {
+				p.Terminal = terminal
 			}
 			result, err := p.Run(cmd.Context())
 			if err != nil {
@@ -53,17 +57,21 @@ for that, use "pulumi preview --policy-pack policy" (README).`,
 			for _, n := range result.Changes {
 				v.Resources += n
 			}
+			v.Resources-- // the stack itself, which no program declares
 			for _, found := range result.Findings {
 				v.Findings = append(v.Findings, finding(found))
 			}
-			if !t.json { // the engine has shown the findings
+			if p.Terminal != nil { // which shows them already
 				v.Findings = nil
-				_, _ = io.WriteString(cmd.OutOrStdout(), "\n")
+				fmt.Fprintln(cmd.OutOrStdout())
+			} else {
+				for _, warning := range result.Warnings {
+					fmt.Fprintf(cmd.ErrOrStderr(), "%s %s\n", color.YellowString("warning:"), warning)
+				}
 			}
 			return v.report(cmd.OutOrStdout(), f.Ledger, t.json)
 		},
 	}
 	t.flags(cmd)
-	cmd.Flags().BoolVar(&buildCLI, "build-cli", false, "use the pinned Pulumi CLI even where another is on the PATH")
 	return cmd
 }

@@ -2,78 +2,56 @@ package engine
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
-	"github.com/pulumi/pulumi/sdk/v3/go/common/util/rpcutil"
-	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
-	"google.golang.org/grpc"
-	"google.golang.org/protobuf/types/known/emptypb"
+	"github.com/blang/semver"
+	"github.com/pulumi/pulumi/pkg/v3/resource/plugin"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
 )
 
-// echo stands in for every provider: it accepts all inputs and answers with them. A
-// preview against it shows the program and the rules, and touches nothing.
+// echo stands in for a provider: it accepts all inputs and answers with them. A preview
+// against it shows the program and the rules, and touches nothing.
 type echo struct {
-	pulumirpc.UnimplementedResourceProviderServer
+	plugin.UnimplementedProvider
+	name    tokens.Package
+	version *semver.Version // the one the program asked for
 }
 
-// serveEcho serves the stand-in on loopback until ctx ends, and returns its port.
-func serveEcho(ctx context.Context) (int, error) {
-	cancel := make(chan bool)
-	handle, err := rpcutil.ServeWithOptions(rpcutil.ServeOptions{
-		Cancel: cancel,
-		Init: func(server *grpc.Server) error {
-			pulumirpc.RegisterResourceProviderServer(server, echo{})
-			return nil
-		},
-	})
-	if err != nil {
-		return 0, fmt.Errorf("starting the offline provider: %w", err)
-	}
-	context.AfterFunc(ctx, func() { close(cancel) })
-	return handle.Port, nil
+func (e *echo) Pkg() tokens.Package { return e.name }
+
+func (e *echo) Close() error { return nil }
+
+func (e *echo) SignalCancellation(context.Context) error { return nil }
+
+func (e *echo) GetPluginInfo(context.Context) (plugin.PluginInfo, error) {
+	return plugin.PluginInfo{Version: e.version}, nil
 }
 
-func (echo) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.PluginInfo, error) {
-	// The engine warns of a plugin that is older than the program's SDK of it.
-	return &pulumirpc.PluginInfo{Version: "999.0.0"}, nil
+func (e *echo) CheckConfig(_ context.Context, r plugin.CheckConfigRequest) (plugin.CheckConfigResponse, error) {
+	return plugin.CheckConfigResponse{Properties: r.News}, nil
 }
 
-func (echo) Attach(context.Context, *pulumirpc.PluginAttach) (*emptypb.Empty, error) {
-	return &emptypb.Empty{}, nil
+func (e *echo) DiffConfig(context.Context, plugin.DiffConfigRequest) (plugin.DiffConfigResponse, error) {
+	return plugin.DiffConfigResponse{}, nil
 }
 
-func (echo) CheckConfig(_ context.Context, r *pulumirpc.CheckRequest) (*pulumirpc.CheckResponse, error) {
-	return &pulumirpc.CheckResponse{Inputs: r.GetNews()}, nil
+func (e *echo) Configure(context.Context, plugin.ConfigureRequest) (plugin.ConfigureResponse, error) {
+	return plugin.ConfigureResponse{}, nil
 }
 
-func (echo) DiffConfig(context.Context, *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
-	return &pulumirpc.DiffResponse{}, nil
-}
-
-func (echo) Configure(context.Context, *pulumirpc.ConfigureRequest) (*pulumirpc.ConfigureResponse, error) {
-	return &pulumirpc.ConfigureResponse{AcceptSecrets: true, SupportsPreview: true, AcceptResources: true, AcceptOutputs: true}, nil
-}
-
-func (echo) Check(_ context.Context, r *pulumirpc.CheckRequest) (*pulumirpc.CheckResponse, error) {
-	return &pulumirpc.CheckResponse{Inputs: r.GetNews()}, nil
-}
-
-func (echo) Diff(context.Context, *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
-	return &pulumirpc.DiffResponse{Changes: pulumirpc.DiffResponse_DIFF_UNKNOWN}, nil
+func (e *echo) Check(_ context.Context, r plugin.CheckRequest) (plugin.CheckResponse, error) {
+	return plugin.CheckResponse{Properties: r.News}, nil
 }
 
 // Create refuses everything but a preview: nothing that this provider says exists.
-func (echo) Create(_ context.Context, r *pulumirpc.CreateRequest) (*pulumirpc.CreateResponse, error) {
-	if !r.GetPreview() {
-		return nil, fmt.Errorf("the offline provider creates nothing; update with the official providers")
+func (e *echo) Create(_ context.Context, r plugin.CreateRequest) (plugin.CreateResponse, error) {
+	if !r.Preview {
+		return plugin.CreateResponse{}, errors.New("the offline provider creates nothing; update with the official providers")
 	}
-	return &pulumirpc.CreateResponse{Properties: r.GetProperties()}, nil
+	return plugin.CreateResponse{Properties: r.Properties}, nil
 }
 
-func (echo) Invoke(_ context.Context, r *pulumirpc.InvokeRequest) (*pulumirpc.InvokeResponse, error) {
-	return &pulumirpc.InvokeResponse{Return: r.GetArgs()}, nil
-}
-
-func (echo) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
-	return &emptypb.Empty{}, nil
+// Invoke answers a function of the provider with its own arguments.
+func (e *echo) Invoke(_ context.Context, r plugin.InvokeRequest) (plugin.InvokeResponse, error) {
+	return plugin.InvokeResponse{Properties: r.Args}, nil
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/blang/semver"
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/policyx"
 
 	"github.com/alorig/fleet/internal/declared"
@@ -19,43 +18,39 @@ const PackName = "alorig-fleet"
 // PackVersion is the policy pack's version.
 var PackVersion = semver.MustParse("1.0.0")
 
-// Pack is the policy pack over a ledger: the factory [policyx.Main] asks for.
-//
-// Each rule appears under one name, as a resource policy and, where it looks at the
-// stack, as a stack policy too.
-func Pack(l ledger.Ledger) func(*pulumi.Context) (policyx.PolicyPack, error) {
-	return func(*pulumi.Context) (policyx.PolicyPack, error) {
-		f, gates := NewFleet(l), &gateCache{}
-		var policies []policyx.Policy
-		for _, rule := range All() {
-			// Every rule is a resource policy: the early gate on Server is one.
-			policies = append(policies, policyx.NewResourceValidationPolicy(rule.Name, policyx.ResourceValidationPolicyArgs{
-				Description:      rule.description(),
-				EnforcementLevel: rule.Level.engine(),
-				ValidateResource: func(_ context.Context, args policyx.ResourceValidationArgs) error {
-					r := fromEngine(args.Resource)
-					show(args.Manager, rule.judgeResource(f, r, gates.of(r)))
-					return nil
-				},
-			}))
-			if rule.Stack == nil {
-				continue
-			}
-			policies = append(policies, policyx.NewStackValidationPolicy(rule.Name, policyx.StackValidationPolicyArgs{
-				Description:      rule.description(),
-				EnforcementLevel: rule.Level.engine(),
-				ValidateStack: func(_ context.Context, args policyx.StackValidationArgs) error {
-					rs := make([]declared.Resource, len(args.Resources))
-					for i, r := range args.Resources {
-						rs[i] = fromEngine(r)
-					}
-					show(args.Manager, rule.judgeStack(f, rs))
-					return nil
-				},
-			}))
+// Pack is the policy pack over a ledger. Each rule appears under one name, as a resource policy
+// and, where it looks at the stack, as a stack policy too.
+func Pack(l ledger.Ledger) (policyx.PolicyPack, error) {
+	f, gates := NewFleet(l), &gateCache{}
+	var policies []policyx.Policy
+	for _, rule := range All() {
+		// Every rule is a resource policy: the early gate on Server is one.
+		policies = append(policies, policyx.NewResourceValidationPolicy(rule.Name, policyx.ResourceValidationPolicyArgs{
+			Description:      rule.description(),
+			EnforcementLevel: rule.Level.engine(),
+			ValidateResource: func(_ context.Context, args policyx.ResourceValidationArgs) error {
+				r := fromEngine(args.Resource)
+				show(args.Manager, rule.judgeResource(f, r, gates.of(r)))
+				return nil
+			},
+		}))
+		if rule.Stack == nil {
+			continue
 		}
-		return policyx.NewPolicyPack(PackName, PackVersion, policyx.EnforcementLevelMandatory, policies)
+		policies = append(policies, policyx.NewStackValidationPolicy(rule.Name, policyx.StackValidationPolicyArgs{
+			Description:      rule.description(),
+			EnforcementLevel: rule.Level.engine(),
+			ValidateStack: func(_ context.Context, args policyx.StackValidationArgs) error {
+				rs := make([]declared.Resource, len(args.Resources))
+				for i, r := range args.Resources {
+					rs[i] = fromEngine(r)
+				}
+				show(args.Manager, rule.judgeStack(f, rs))
+				return nil
+			},
+		}))
 	}
+	return policyx.NewPolicyPack(PackName, PackVersion, policyx.EnforcementLevelMandatory, policies)
 }
 
 func show(m policyx.PolicyManager, fs []ledger.Finding) {

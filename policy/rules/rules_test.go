@@ -245,7 +245,7 @@ func TestNoFindingShowsASecret(t *testing.T) {
 
 func TestPack(t *testing.T) {
 	t.Parallel()
-	pack, err := Pack(ledger.Alorig())(nil)
+	pack, err := Pack(ledger.Alorig())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,7 +285,7 @@ func (m *manager) ReportViolation(message, urn string) { m.said = append(m.said,
 func TestPackAgreesWithJudge(t *testing.T) {
 	t.Parallel()
 	s := brokenEverywhere(t)
-	pack, err := Pack(ledger.Alorig())(nil)
+	pack, err := Pack(ledger.Alorig())
 	if err != nil {
 		t.Fatal(err)
 	}
