@@ -102,6 +102,9 @@ func nearest(word string, candidates []string) string {
 // misspelt returns the member of which a missing one may be a misspelling: one that is set,
 // and that nothing reads.
 func misspelt(missing string, given map[string]value, known []string) string {
+	if v, found := given[missing]; found && !v.unset() {
+		return "" // nobody asks for another; to look each time would make many apps slow
+	}
 	var strange []string
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if !slices.Contains(known, name) && !given[name].unset() {

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
@@ -59,8 +60,9 @@ var (
 	privateKey    = regexp.MustCompile(`(?i)SECRET|PRIVATE|PASSWORD|PASSWD`)
 	urlStart      = regexp.MustCompile(`(?i)\b[a-z][a-z0-9+.-]*://`)
 
-	assignment = regexp.MustCompile(`(?i)(?:PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY)["']?\s*(?:[=:]\s*["']?|\s["'])[^\s"'{}$,;]`)
-	aclUser    = regexp.MustCompile(`(?im)^\s*(?:acl\s+setuser|user)\s+\S+\s.*[\s"'][>#]\S`)
+	assignment = newPattern("", `(?:PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY)["']?\s*(?:[=:]\s*["']?|\s["'])[^\s"'{}$,;]`,
+		"password", "passwd", "secret", "token", "apikey", "api_key")
+	aclUser = newPattern(`^\s*`, `(?:acl\s+setuser|user)\s+\S+\s.*[\s"'][>#]\S`, "acl", "user")
 )
 
 // isCredentialKey reports whether a variable of the name holds a credential.
@@ -104,14 +106,57 @@ func userPassword(u *url.URL) (string, bool) {
 // with a password, an assignment to something like a password, a password of a
 // Redis user, or its hash.
 func carriesCredential(text string) bool {
-	return hasURLPassword(text) ||
-		mentions(text, "password", "passwd", "secret", "token", "apikey", "api_key") && assignment.MatchString(text) ||
-		mentions(text, "user") && aclUser.MatchString(text)
+	if hasURLPassword(text) {
+		return true
+	}
+	return assignment.matches(text) || aclUser.matches(text)
 }
 
-// mentions reports whether the text holds one of the words, in any case. It goes before
-// a pattern that is blind to case: that has no fixed start to look for, and takes
-// twenty times as long over a script.
+// pattern is an expression that is blind to case and begins with one of its words. Such
+// an expression has no fixed start to look for, and takes twenty times as long over a
+// script as a look at the places where the words stand.
+type pattern struct {
+	anywhere *regexp.Regexp
+	here     *regexp.Regexp // at the beginning of a text
+	line     bool           // only blanks may stand before it in its line
+	words    []string       // in small letters
+}
+
+func newPattern(before, expression string, words ...string) pattern {
+	return pattern{
+		anywhere: regexp.MustCompile(`(?im)` + before + expression), here: regexp.MustCompile(`(?im)\A` + expression),
+		line: before != "", words: words,
+	}
+}
+
+// matches reports whether the pattern stands in the text.
+func (p pattern) matches(text string) bool {
+	if strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII }) {
+		return p.anywhere.MatchString(text) // a small letter may have another length than its capital
+	}
+	lower := strings.ToLower(text)
+	for _, word := range p.words {
+		for at := strings.Index(lower, word); at >= 0; {
+			if (!p.line || startsLine(text[:at])) && p.here.MatchString(text[at:]) {
+				return true
+			}
+			next := strings.Index(lower[at+1:], word)
+			if next < 0 {
+				break
+			}
+			at += 1 + next
+		}
+	}
+	return false
+}
+
+// startsLine reports whether what follows the text is the first word of a line.
+func startsLine(before string) bool {
+	written := strings.TrimRight(before, " \t\n\f\r")
+	return written == "" || strings.Contains(before[len(written):], "\n")
+}
+
+// mentions reports whether the text holds one of the words, in any case.
 func mentions(text string, words ...string) bool {
 	text = strings.ToLower(text)
 	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
