@@ -193,7 +193,7 @@ func fromTerminal(received os.Signal) bool {
 	if err != nil {
 		return false
 	}
-	defer tty.Close()                                                  //nolint:errcheck // it is only asked
-	foreground, err := unix.IoctlGetInt(int(tty.Fd()), unix.TIOCGPGRP) //nolint:gosec // a file descriptor fits
+	defer tty.Close() //nolint:errcheck // it is only asked
+	foreground, err := unix.IoctlGetInt(int(tty.Fd()), unix.TIOCGPGRP)
 	return err == nil && foreground == unix.Getpgrp()
 }

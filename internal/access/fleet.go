@@ -29,5 +29,5 @@ func NeedsForward(s settings.Settings) bool {
 // Postgres is where the PostgreSQL of the ledger listens.
 func Postgres(l ledger.Ledger) Endpoint {
 	service, _ := l.Service(ledger.Postgres)
-	return Endpoint{Container: service.Container, Network: l.Server.Network, Port: int(service.Port)}
+	return Endpoint{Container: service.Container, Network: l.Server.Network, Port: service.Port}
 }

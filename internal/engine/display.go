@@ -25,7 +25,7 @@ func (p Preview) show(stack tokens.StackName, events <-chan engine.Event, seen *
 	if p.Terminal == nil {
 		go func() {
 			defer close(done)
-			for range passed { //nolint:revive // nobody watches
+			for range passed { // nobody watches
 			}
 		}()
 		return done

@@ -37,7 +37,7 @@ func (a analyzer) GetAnalyzerInfo(context.Context, *emptypb.Empty, ...grpc.CallO
 	for _, p := range a.pack.Policies() {
 		info.Policies = append(info.Policies, &pulumirpc.PolicyInfo{
 			Name: p.Name(), Description: p.Description(), PolicyType: policyType(p),
-			EnforcementLevel: pulumirpc.EnforcementLevel(p.EnforcementLevel()), //nolint:gosec // both are the protocol's
+			EnforcementLevel: pulumirpc.EnforcementLevel(p.EnforcementLevel()),
 		})
 	}
 	return info, nil
@@ -149,7 +149,7 @@ func (a analyzer) manager(p policyx.Policy, urn string, response *pulumirpc.Anal
 		response.Diagnostics = append(response.Diagnostics, &pulumirpc.AnalyzeDiagnostic{
 			PolicyName: p.Name(), PolicyPackName: a.pack.Name(), PolicyPackVersion: a.pack.Version().String(),
 			Description: p.Description(), Message: text, Urn: about,
-			EnforcementLevel: pulumirpc.EnforcementLevel(p.EnforcementLevel()), //nolint:gosec // both are the protocol's
+			EnforcementLevel: pulumirpc.EnforcementLevel(p.EnforcementLevel()),
 		})
 	})
 }

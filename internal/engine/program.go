@@ -113,10 +113,11 @@ func (s *server) Run(ctx context.Context, r *pulumirpc.RunRequest) (*pulumirpc.R
 	}()
 	select {
 	case err := <-ended:
+		response := &pulumirpc.RunResponse{}
 		if err != nil {
-			return &pulumirpc.RunResponse{Error: err.Error()}, nil
+			response.Error = err.Error() // what a failed program is in the protocol
 		}
-		return &pulumirpc.RunResponse{}, nil
+		return response, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}

@@ -251,11 +251,8 @@ func (p *parser) subnet(key, standard string) netip.Prefix {
 // is false, and what it should hold is not missed as well.
 func (p *parser) object(key, accepts string) (given map[string]value, ok bool) {
 	v := p.config.values[key]
-	switch v.kind {
-	case tree:
+	if v.kind == tree || v.kind == absent {
 		return v.members, true
-	case absent:
-		return nil, true
 	}
 	flag, path := "", key+".MEMBER"
 	if key == "secrets" {
