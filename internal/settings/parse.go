@@ -596,7 +596,7 @@ func (p *parser) appSecrets(apps []string, required map[string][]string) map[str
 
 var (
 	directoryPattern = regexp.MustCompile(`^(/[A-Za-z0-9._-]+)+$`)
-	namePattern      = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
+	namePattern      = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
 	emailPattern     = regexp.MustCompile(`^[^@\s{}"]+@[^@\s{}"]+$`)
 	socketPattern    = regexp.MustCompile(`^unix://(/[A-Za-z0-9._-]+)+$`)
 	userPattern      = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
