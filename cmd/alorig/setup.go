@@ -13,9 +13,9 @@ func setupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "setup",
 		Short: "Build the pinned Pulumi CLI and Caddy now, rather than when they are first needed",
-		Long: `setup builds the programs that the offline preview and the tests run, at the versions
-this repository pins, and keeps them in the user's cache. It takes about ten minutes
-on two cores the first time, and nothing after that.`,
+		Long: `setup builds the programs that recover, the sandbox and the tests run, at the versions
+this repository pins, and keeps them in the user's cache. No other verb needs them. It
+takes about seven minutes on two cores the first time, and nothing after that.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, build := range []func() (string, error){
