@@ -34,6 +34,8 @@ var dockerParts = []part{
 	{"routes", (*suite).testRoutes},
 	{"ports", (*suite).testPorts},
 	{"isolation", (*suite).testIsolation},
+	// Before a container is left to be looked at, with the variables of its app.
+	{"secrets", func(s *suite, t *testing.T) { s.searchContainers(t, s.secretCanaries(t)) }},
 	{"handover", (*suite).testHandover},
 	{"failures", func(s *suite, t *testing.T) {
 		s.tryFaults(t, "sitebuilder", "https://api.alorig.com/builder", faults[3])
@@ -44,12 +46,10 @@ var dockerParts = []part{
 		s.tryKills(t,
 			kill{payloadUpdate, event{"sitebuilder_payload_next", "health_status: healthy"}},
 			kill{payloadUpdate, event{"sitebuilder_payload_previous", "rename"}},
-			kill{payloadUpdate, event{"sitebuilder_payload", "start"}},
 			kill{snapifyUpdate, event{"snapify_migrate", "start"}},
 		)
 		t.Run("a living holder keeps its lock", s.tryLivingHolder)
 	}},
-	{"secrets", func(s *suite, t *testing.T) { s.searchContainers(t, s.secretCanaries(t)) }},
 }
 
 // playPulumi makes the binary of this test the pulumi of whoever looks on the PATH.
