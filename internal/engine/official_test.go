@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/blang/semver"
@@ -161,13 +162,22 @@ func official(t *testing.T, p Preview) Result {
 	return result
 }
 
-// serveEcho serves the stand-in on loopback as a plugin.
+// serveEcho serves the stand-in on loopback as a plugin. One process answers for every
+// provider of the program, and Pulumi's server of a plugin keeps what it was configured with
+// without a lock: it is asked one call at a time.
 func serveEcho(t *testing.T) int {
 	t.Helper()
 	stop := make(chan bool)
+	var asked sync.Mutex
+	oneAtATime := func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, answer grpc.UnaryHandler) (any, error) {
+		asked.Lock()
+		defer asked.Unlock()
+		return answer(ctx, request)
+	}
 	version := semver.MustParse("999.0.0") // the CLI warns of a plugin older than its SDK
 	handle, err := rpcutil.ServeWithOptions(rpcutil.ServeOptions{
-		Cancel: stop,
+		Cancel:  stop,
+		Options: []grpc.ServerOption{grpc.ChainUnaryInterceptor(oneAtATime)},
 		Init: func(s *grpc.Server) error {
 			pulumirpc.RegisterResourceProviderServer(s, attachable{plugin.NewProviderServer(&echo{version: &version})})
 			return nil
