@@ -71,16 +71,9 @@ func connect(cmd *cobra.Command, s stackFlags, args []string) error {
 		return exitNoCommand
 	}
 	f := stacks.Alorig()
-	config, err := s.open(cmd)
+	read, err := s.readAll(cmd, f)
 	if err != nil {
 		return err
-	}
-	read, err := f.Settings(config, "")
-	if err == nil {
-		err = read.RefuseNotJudged()
-	}
-	if err != nil {
-		return fmt.Errorf("the settings of %s: %w", s.stack, err)
 	}
 	port := net.JoinHostPort(read.Postgres.Host, strconv.Itoa(read.Postgres.Port))
 	if !access.NeedsForward(read) {

@@ -67,16 +67,9 @@ type outcome struct {
 func (r recoverer) run(cmd *cobra.Command) error {
 	ctx := cmd.Context()
 	f := stacks.Alorig()
-	config, err := r.open(cmd)
+	read, err := r.readAll(cmd, f)
 	if err != nil {
 		return err
-	}
-	read, err := f.Settings(config, "")
-	if err == nil {
-		err = read.RefuseNotJudged()
-	}
-	if err != nil {
-		return fmt.Errorf("the settings of %s: %w", r.stack, err)
 	}
 	mending, err := recovery.Open(ctx, recovery.Options{
 		Directory: r.directory, Stack: r.file, Settings: read, Ledger: f.Ledger, HolderIsGone: r.isGone, Progress: cmd.ErrOrStderr(),

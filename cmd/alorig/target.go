@@ -49,6 +49,33 @@ func (s *stackFlags) open(cmd *cobra.Command) (settings.Config, error) {
 	return settings.Open(s.directory, s.file)
 }
 
+// read reads and judges the settings of the stack, with the rollout in place of the one
+// they have; "" keeps theirs.
+func (s *stackFlags) read(cmd *cobra.Command, f stacks.Fleet, rollout string) (settings.Settings, error) {
+	config, err := s.open(cmd)
+	if err != nil {
+		return settings.Settings{}, err
+	}
+	read, err := f.Settings(config, rollout)
+	if err != nil {
+		return read, fmt.Errorf("the settings of %s: %w", s.stack, err)
+	}
+	return read, nil
+}
+
+// readAll is read for a command that works with the settings: it needs every value, also
+// those that are encrypted though they are no secrets, and refuses what it cannot see.
+func (s *stackFlags) readAll(cmd *cobra.Command, f stacks.Fleet) (settings.Settings, error) {
+	read, err := s.read(cmd, f, "")
+	if err != nil {
+		return read, err
+	}
+	if err := read.RefuseNotJudged(); err != nil {
+		return read, fmt.Errorf("the settings of %s: %w", s.stack, err)
+	}
+	return read, nil
+}
+
 // target is what check and preview judge: a stack's settings and how far its rollout
 // is taken to have come.
 type target struct {
@@ -71,15 +98,7 @@ func (t *target) load(cmd *cobra.Command, f stacks.Fleet) (settings.Settings, er
 	if !slices.Contains(names, t.rollout) {
 		return settings.Settings{}, fmt.Errorf("--rollout %q is no app of the ledger; accepted: %s", t.rollout, strings.Join(names, ", "))
 	}
-	config, err := t.open(cmd)
-	if err != nil {
-		return settings.Settings{}, err
-	}
-	s, err := f.Settings(config, t.rollout)
-	if err != nil {
-		return s, fmt.Errorf("the settings of %s: %w", t.stack, err)
-	}
-	return s, nil
+	return t.read(cmd, f, t.rollout)
 }
 
 // verdict is what check and preview report.
