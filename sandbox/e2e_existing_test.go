@@ -53,9 +53,8 @@ const (
 	existingStack = "existing"
 	// labelByHand is on everything that this part starts by plain Docker. It is not the
 	// program's own, which must leave all of it alone.
-	labelByHand   = "alorig.sandbox.by-hand"
-	sshPort       = "18022"
-	forwardedPort = "15432" // as in the README
+	labelByHand = "alorig.sandbox.by-hand"
+	sshPort     = "18022"
 )
 
 // existing is a server where Phase 0 was there first: started by hand as the runbook
@@ -85,7 +84,6 @@ func (s *suite) testExistingPlatform(t *testing.T) {
 	e.startPhase0(t)
 	hostKey := e.startSSH(t)
 	e.configure(t, hostKey)
-	e.forward(t)
 	before := e.phase0(t)
 	untouched := func(when string) {
 		t.Helper()
@@ -101,15 +99,16 @@ func (s *suite) testExistingPlatform(t *testing.T) {
 		e.expectNothing(t, when)
 	}
 
-	e.succeeds(t, "preview", "--policy-pack", s.pack())
+	e.succeeds(t, e.connected(t, "preview", "--policy-pack", s.pack()))
 	nothing("after a preview")
 
 	t.Run("host key", func(t *testing.T) {
 		e.knowHost(t, newKey(t).PublicKey())
-		e.fails(t, []string{"preview", "--policy-pack", s.pack()}, "Host key verification failed")
+		e.fails(t, e.connected(t, "preview", "--policy-pack", s.pack()), "Host key verification failed")
 		e.knowHost(t, parseKey(t, hostKey))
 		e.set(t, "ssh.hostKey", publicText(newKey(t).PublicKey()))
-		e.fails(t, s.upArgs(), "host key mismatch")
+		e.fails(t, e.command(t, s.upArgs()...), "host key mismatch")
+		e.fails(t, e.connected(t, s.upArgs()...), "alorig:ssh.hostKey")
 		e.set(t, "ssh.hostKey", hostKey)
 		nothing("after updates of a server with another host key")
 	})
@@ -117,7 +116,8 @@ func (s *suite) testExistingPlatform(t *testing.T) {
 	t.Run("check", func(t *testing.T) {
 		docker(t, "stop", "alorig_redis")
 		docker(t, "rename", "alorig_postgres", "alorig_postgres_elsewhere")
-		e.fails(t, s.upArgs(),
+		e.fails(t, e.connected(t, s.upArgs()...), "there is no container alorig_postgres on the server")
+		e.fails(t, e.command(t, s.upArgs()...),
 			"The shared services are not what the apps need:",
 			"- alorig_postgres does not run on the network alorig_net",
 			"- alorig_redis does not run on the network alorig_net",
@@ -130,17 +130,17 @@ func (s *suite) testExistingPlatform(t *testing.T) {
 	})
 
 	started := time.Now()
-	e.succeeds(t, s.upArgs()...)
+	e.succeeds(t, e.connected(t, s.upArgs()...))
 	s.figures["up of psydge beside a running Phase 0, over SSH"] = time.Since(started)
 	untouched("after the update")
 	e.expectPsydge(t)
 	for _, args := range [][]string{{"preview"}, {"preview", "--refresh"}} {
-		e.succeeds(t, append(args, "--expect-no-changes", "--policy-pack", s.pack(), "--diff")...)
+		e.succeeds(t, e.connected(t, append(args, "--expect-no-changes", "--policy-pack", s.pack(), "--diff")...))
 	}
 	untouched("after the next previews")
 
-	e.succeeds(t, "state", "unprotect", "--all", "--yes")
-	e.succeeds(t, "destroy", "--yes", "--skip-preview", "--suppress-progress")
+	e.succeeds(t, e.command(t, "state", "unprotect", "--all", "--yes"))
+	e.succeeds(t, e.connected(t, "destroy", "--yes", "--skip-preview", "--suppress-progress"))
 	untouched("after a destroy")
 	e.expectGone(t)
 }
@@ -313,30 +313,6 @@ func (e *existing) ssh(t *testing.T, args ...string) *exec.Cmd {
 	return exec.CommandContext(t.Context(), e.box.file("bin/ssh"), append([]string{"-p", sshPort, loginName(t) + "@127.0.0.1"}, args...)...)
 }
 
-// forward makes PostgreSQL reachable as the README says.
-func (e *existing) forward(t *testing.T) {
-	t.Helper()
-	address, err := e.ssh(t, "docker", "inspect", "-f", `'{{(index .NetworkSettings.Networks "alorig_net").IPAddress}}'`, "alorig_postgres").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	to := forwardedPort + ":" + strings.TrimSpace(string(address)) + ":5432"
-	forward := e.ssh(t)
-	forward.Args = slices.Insert(forward.Args, 1, "-N", "-o", "ExitOnForwardFailure=yes", "-L", "127.0.0.1:"+to)
-	forward.SysProcAttr = withUs
-	if err := forward.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = forward.Wait() }) // the test's context ends it
-	waitFor(t, "the forward to PostgreSQL", func() error {
-		c, err := net.DialTimeout("tcp", "127.0.0.1:"+forwardedPort, time.Second)
-		if err == nil {
-			err = c.Close()
-		}
-		return err
-	})
-}
-
 func (e *existing) knowHost(t *testing.T, key ssh.PublicKey) {
 	t.Helper()
 	address := knownhosts.Normalize(net.JoinHostPort("127.0.0.1", sshPort))
@@ -400,7 +376,11 @@ func (e *existing) configure(t *testing.T, hostKey string) {
 	if err := e.box.writeProject(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	e.succeeds(t, "stack", "init", existingStack)
+	// alorig looks for the settings of a stack under its name.
+	if err := os.Rename(e.box.file(configFile), e.configFile()); err != nil {
+		t.Fatal(err)
+	}
+	e.succeeds(t, e.command(t, "stack", "init", existingStack))
 	for key, value := range map[string]string{
 		"platform": "existing", "engine": "ssh", "rollout": "psydge",
 		"ssh.user": loginName(t), "ssh.port": sshPort, "ssh.hostKey": hostKey,
@@ -416,53 +396,72 @@ func (e *existing) configure(t *testing.T, hostKey string) {
 
 func (e *existing) set(t *testing.T, key, value string) {
 	t.Helper()
-	e.succeeds(t, "config", "set", "--path", settings.Project+":"+key, value)
+	e.succeeds(t, e.command(t, "config", "set", "--path", settings.Project+":"+key, value))
 }
 
+func (e *existing) configFile() string { return e.box.file("Pulumi." + existingStack + ".yaml") }
+
+// command is a command line of the CLI for the stack of this part.
 func (e *existing) command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd, err := e.box.command(context.WithoutCancel(t.Context()), e.own, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd.Env = append(cmd.Env, "PULUMI_STACK="+existingStack, "SSL_CERT_FILE="+e.file("authorities.pem"),
+	cmd.Env = append(cmd.Env, "PULUMI_STACK="+existingStack, "PULUMI_OPTION_CONFIG_FILE="+e.configFile(),
+		"SSL_CERT_FILE="+e.file("authorities.pem"),
 		"PATH="+e.box.file("bin")+string(filepath.ListSeparator)+os.Getenv("PATH"))
 	return cmd
 }
 
-func (e *existing) succeeds(t *testing.T, args ...string) {
+// connected is a command line of the CLI with the way to PostgreSQL open, as the operator
+// types it: `alorig connect -- pulumi …`.
+func (e *existing) connected(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	if said, err := e.pulumi(t, args...); err != nil {
-		t.Fatalf("pulumi %s: %v\n%s", strings.Join(args, " "), err, said)
+	cmd := e.command(t, args...)
+	// The project of this part lies outside the repository, where alorig builds no CLI.
+	link := e.box.file("bin/pulumi")
+	if err := os.Symlink(cmd.Path, link); err != nil && !errors.Is(err, os.ErrExist) {
+		t.Fatal(err)
+	}
+	cmd.Path = filepath.Join(e.root, "bin", "alorig")
+	cmd.Args = append([]string{cmd.Path, "connect", "--dir", e.box.dir, "--", link}, cmd.Args[1:]...)
+	return cmd
+}
+
+func (e *existing) succeeds(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if said, err := e.run(t, cmd); err != nil {
+		t.Fatalf("%s: %v\n%s", cmd, err, said)
 	}
 }
 
-func (e *existing) fails(t *testing.T, args []string, texts ...string) {
+func (e *existing) fails(t *testing.T, cmd *exec.Cmd, texts ...string) {
 	t.Helper()
-	said, err := e.pulumi(t, args...)
+	said, err := e.run(t, cmd)
 	if err == nil {
-		t.Errorf("pulumi %s succeeds:\n%s", args[0], said)
+		t.Errorf("%s succeeds:\n%s", cmd, said)
 	}
 	for _, text := range texts {
 		if !strings.Contains(said, text) {
-			t.Errorf("want %q in what pulumi %s says, got:\n%s", text, args[0], said)
+			t.Errorf("want %q in what is said by %s, got:\n%s", text, cmd, said)
 		}
 	}
 }
 
-// pulumi runs the CLI as the suite does, on the stack of this part.
-func (e *existing) pulumi(t *testing.T, args ...string) (string, error) {
+// run runs a command line as the suite does.
+func (e *existing) run(t *testing.T, cmd *exec.Cmd) (string, error) {
 	t.Helper()
 	started := time.Now()
-	text, err := e.command(t, args...).CombinedOutput()
+	text, err := cmd.CombinedOutput()
 	said := string(text)
 	if strings.Contains(said, strings.TrimSpace(e.key)) {
-		t.Errorf("pulumi %s shows the private key", args[0])
+		t.Errorf("%s shows the private key", cmd)
 	}
 	e.mu.Lock()
 	e.said.WriteString(said)
 	e.mu.Unlock()
-	t.Logf("pulumi %s: %s, %v", args[0], time.Since(started).Round(100*time.Millisecond), errorOrDone(err))
+	t.Logf("%s: %s, %v", cmd, time.Since(started).Round(100*time.Millisecond), errorOrDone(err))
 	return said, err
 }
 
