@@ -1,10 +1,12 @@
-# make preview   the whole fleet on the real Pulumi engine, offline
-# make test      every test
+# make preview   the whole fleet on the Pulumi engine, offline, with every rule
+# make check     the same verdict without the Pulumi engine, faster
+# make test      every test that needs no Docker
 # make lint      formatting, static checks, the dependency rule; shell and workflows too
+# make vulncheck  known vulnerabilities of what the programs link
 # make bench     the benchmarks of docs/performance.md
 # make up        the fleet on this machine's Docker engine, with the real providers
-# make test-docker  the fleet on this machine's engine, without Pulumi's CLI and providers
-# make e2e       the end-to-end suite: the fleet on this machine's engine, tried from all sides;
+# make test-docker  the fleet on this machine's Docker engine, without Pulumi's CLI and providers
+# make e2e       the end-to-end suite: the fleet on this machine's Docker engine, tried from all sides;
 #                with PART=handover, only that part (sandbox/README.md)
 # make down      stop it and keep its data; with DATA=delete, delete it
 # make generate  the documents that are made from code

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -72,6 +73,10 @@ func TestTheContractTellsTheTimes(t *testing.T) {
 		return workload.Program{}
 	}
 	backend, worker, beat := program("psydge", ledger.Backend), program("psydge", ledger.Worker), program("psydge", ledger.Beat)
+	oldest, err := strconv.Atoi(beat.Probe.Test[len(beat.Probe.Test)-1])
+	if err != nil {
+		t.Fatal(err)
+	}
 	text := strings.Join(strings.Fields(read(t, "docs/contract.md")), " ")
 	for _, sentence := range []string{
 		fmt.Sprintf("asks from inside the container every %d seconds", int(backend.Probe.Interval.Seconds())),
@@ -79,6 +84,7 @@ func TestTheContractTellsTheTimes(t *testing.T) {
 		fmt.Sprintf("An update waits %d seconds for a new container", int(workload.Patience.Seconds())),
 		fmt.Sprintf("travels through the broker, every %d seconds", int(worker.Probe.Interval.Seconds())),
 		fmt.Sprintf("Docker looks every %d seconds", int(beat.Probe.Interval.Seconds())),
+		fmt.Sprintf("the probe fails after %d minutes without", oldest/60),
 		"The answer has 4 seconds. Three failures",
 	} {
 		if !strings.Contains(text, sentence) {

@@ -20,7 +20,7 @@ import (
 const usage = `usage: sandbox up | down | serve
 
 up     builds what is missing and runs the fleet
-down   stops the fleet and keeps its data; with DATA=delete everything is deleted
+down   stops the fleet and keeps its data; with DATA=delete it deletes both
 serve  the emulated Cloudflare API alone; up starts it by itself`
 
 func main() {
@@ -144,13 +144,14 @@ func down(ctx context.Context, s sandbox) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(os.Stderr, "Stopped; make up starts it again with all its data. DATA=delete deletes everything.")
+		fmt.Fprintln(os.Stderr, "Stopped; make up starts it again with all its data. make down DATA=delete deletes both.")
 		return s.stopCloudflare()
 	}
 	return s.deleteAll(ctx)
 }
 
-// deleteAll leaves nothing of the sandbox but its images.
+// deleteAll leaves nothing of the sandbox but its images and its static builds, which lie
+// where those of a real server would.
 func (s sandbox) deleteAll(ctx context.Context) error {
 	// The state goes as a whole: to Pulumi, databases and volumes are protected.
 	for _, kind := range []string{"container", "network", "volume"} {

@@ -1,6 +1,6 @@
 // Command alorig judges and shows the fleet without an account, a credential or a
-// plugin, and recovers from an update that was killed. `pulumi preview` and `pulumi up`
-// do not need it.
+// plugin. It also opens the way to PostgreSQL for an update, and recovers from an update
+// that was killed.
 package main
 
 import (
@@ -43,13 +43,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:     "alorig",
 		Version: version(),
-		Short:   "Judge and show the Alorig fleet, and recover from a killed update",
-		Long: `alorig judges and shows the fleet that this repository declares. It needs no
-account, no credential and no plugin, and changes nothing. Only recover does: it
-clears what a killed update left, and needs what "pulumi up" needs.
+		Short:   "Judge and show the Alorig fleet, open the way to it, recover from a killed update",
+		Long: `alorig judges and shows the fleet that this repository declares. For that it needs no
+account, no credential and no plugin, and changes nothing. Two verbs reach the server,
+and need what "pulumi up" needs: connect opens the way to PostgreSQL for as long as a
+command runs, and recover clears what a killed update left.
 
 Exit codes: 0 clean, 1 a rule refuses the fleet, 2 the input or the machine is at
-fault and there is no verdict.`,
+fault and there is no verdict. connect and recover have their own.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		// A misspelt command must not look like success.

@@ -26,7 +26,7 @@ On a terminal every resource is shown as it comes. The Pulumi engine counts the 
 itself as one resource more than check does.
 
 What a preview of the real server shows beyond this is the difference to what runs:
-for that, use "pulumi preview --policy-pack policy" (README).`,
+for that, use "pulumi preview --policy-pack policy" (docs/install.md).`,
 		Example: "  alorig preview\n  alorig preview --rollout psydge\n  alorig preview --json | jq .findings",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

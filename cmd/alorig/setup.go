@@ -13,8 +13,9 @@ func setupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "setup",
 		Short: "Build the pinned Pulumi CLI and Caddy now, rather than when they are first needed",
-		Long: `setup builds the programs that recover, the sandbox and the tests run, at the versions
-this repository pins, and keeps them in the user's cache. No other verb needs them. It
+		Long: `setup builds two programs at the versions this repository pins, and keeps them in the
+user's cache: the Pulumi CLI, which connect, recover and the sandbox run where there is
+none on the PATH, and Caddy, for the sandbox and the tests. No other verb needs them. It
 takes about seven minutes on two cores the first time, and nothing after that.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

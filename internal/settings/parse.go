@@ -341,7 +341,7 @@ func (p *parser) port(path string, v value, standard int) int {
 	return standard
 }
 
-// postgres proposes the SSH forward of the runbook, or the address that the platform
+// postgres proposes the port that `alorig connect` opens, or the address that the platform
 // itself gives PostgreSQL, when that is on this machine.
 func (p *parser) postgres(here bool, subnet netip.Prefix) Postgres {
 	host, port := "127.0.0.1", 15432

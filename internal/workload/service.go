@@ -47,8 +47,8 @@ const reservedConnections = 3
 
 // redisStart writes the default user with the hash of its password into the ACL file, so
 // that the password is on no command line, and keeps the users of the apps.
-// A broker must never evict: with noeviction a full Redis refuses writes and an alert
-// tells; anything else loses tasks silently (docs/adr/0009-redis-never-evicts.md).
+// A broker must never evict: with noeviction a full Redis refuses writes, which the apps
+// see; anything else loses tasks silently (docs/adr/0009-redis-never-evicts.md).
 const redisStart = `password=$(printf %%s "$REDIS_PASSWORD" | sha256sum | cut -c1-64)
 touch /data/users.acl
 others=$(grep -v '^user default ' /data/users.acl || true)

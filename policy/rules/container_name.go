@@ -15,7 +15,7 @@ var containerNameRule = Rule{
 	Refuses: "a container that the ledger does not know, that carries another app's label or runs another app's image, that is declared twice, any frontend container, and any Swarm service",
 	Why:     "Names are how Caddy, the operator and the budget find a container; one that the ledger does not know is counted by nobody. Frontends are static files under Caddy.",
 	Seed:    "§3 standard container set, §12 critical rules 6 and 7",
-	Unknown: "Refuses a name or an app label that is not known. An image that is not known is left to its digest.",
+	Unknown: "Refuses a name or an app label that is not known. An image that is not known is compared during the update, when it is.",
 	Remedy:  "Give the app a container entry in `internal/ledger/alorig.go` and declare it through `components.Workload`. Put a React build under Caddy with a `Static` route.",
 	Resource: func(f *Fleet, r declared.Resource) []ledger.Finding {
 		p := ledger.Report{Subject: containerSubject(r)}

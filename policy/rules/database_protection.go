@@ -10,7 +10,7 @@ var databaseProtection = Rule{
 	Name:    "database-protection",
 	Level:   Mandatory,
 	Refuses: "a database or a role without protect, and one that is seen not to be retained on delete",
-	Why:     "The provider deletes with DROP DATABASE … WITH (FORCE) and DROP OWNED. A renamed resource must not cost an app its data. The engine shows a policy pack only protect; retain-on-delete is judged where it can be seen, by `alorig check`.",
+	Why:     "The provider deletes with DROP DATABASE … WITH (FORCE) and DROP OWNED. A renamed resource must not cost an app its data. The Pulumi engine shows a policy pack only protect; retain-on-delete is judged where it can be seen, by `alorig check`.",
 	Seed:    "§12 critical rule 3",
 	Unknown: "Does not arise: both are options of the resource, known from the start.",
 	Remedy:  "Declare the database through `components.Database`. To really drop one, take a backup, then `pulumi state unprotect` it, and drop it by hand.",

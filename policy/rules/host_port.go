@@ -15,7 +15,7 @@ var hostPort = Rule{
 	Why:     "A published port bypasses the server's firewall, so a database or an app behind it is open to the internet. Everything is reached through Caddy.",
 	Seed:    "§1 shared infrastructure, §12 critical rule 5",
 	Unknown: "Refuses: a port that is not known may be any.",
-	Remedy:  "Drop the port. Caddy reaches an app by container name over `alorig_net`; the operator reaches a shared service by an SSH forward.",
+	Remedy:  "Drop the port. Caddy reaches an app by container name over `alorig_net`; the operator reaches PostgreSQL by `alorig connect`.",
 	Resource: func(f *Fleet, r declared.Resource) []ledger.Finding {
 		if r.Type != declared.TypeContainer {
 			return nil

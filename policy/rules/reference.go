@@ -26,8 +26,9 @@ Every rule judges twice. When the Server component is registered, before anythin
 created, the ledger that the program declares is checked as a whole. Then the rule looks
 at each resource, or at the whole stack, whoever declared it: a container written past
 the components counts too. Rules marked "stack" see sums, duplicates and what is
-missing. The Pulumi engine judges them at the end of a preview and of an update, so they
-refuse before the update only when a preview runs: do not use ` + "`--skip-preview`" + `.
+missing. The Pulumi engine judges them at the end of a preview and of an update. Do not use
+` + "`--skip-preview`" + `: then only the program's own check stands before the update
+([ADR 12](adr/0012-guard-before-update.md)).
 
 | rule | level | judges | refuses |
 |---|---|---|---|

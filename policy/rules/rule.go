@@ -118,8 +118,8 @@ func judgeResource(f *Fleet, all []Rule, r declared.Resource) []ledger.Finding {
 // times.
 type earlyGate map[string][]ledger.Finding
 
-func newEarlyGate(host declared.Resource) earlyGate {
-	shown, err := declaredLedger(host)
+func newEarlyGate(server declared.Resource) earlyGate {
+	shown, err := declaredLedger(server)
 	if err != nil {
 		return nil // the rule ledger-declared refuses it
 	}

@@ -21,7 +21,7 @@ var secretHandling = Rule{
 	Why:     "What is not marked secret stands in clear text in the state, in every preview and in CI logs. A command line is seen by everybody on the server, and a connection without a host key gives the credentials to whoever answers.",
 	Seed:    "§4 encrypted credentials; field experience with the command provider",
 	Unknown: "Refuses an entry that is not known and not marked secret: nobody can tell what it will hold. A command line that is not known is judged during the update, when it is.",
-	Remedy:  "Set it with `pulumi config set --secret` and read it with `RequireSecret`, or wrap it in `pulumi.ToSecret`. Give secrets to a command on stdin, with `logging` none. Pin `connection.hostKey`.",
+	Remedy:  "Set it with `pulumi config set --secret`; `internal/settings` hands it on marked as secret. Wrap what is made from it in `pulumi.ToSecret`. Give secrets to a command on stdin, with `logging` none. Pin `connection.hostKey`.",
 	Resource: func(_ *Fleet, r declared.Resource) []ledger.Finding {
 		p := ledger.Report{Subject: r.Name}
 		switch {
