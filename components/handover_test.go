@@ -469,7 +469,7 @@ func TestWhatAKilledUpdateLeftIsSettled(t *testing.T) {
 			map[string]string{previous: "exited/healthy"},
 			map[string]string{current: "old psydge_backend_previous: exited/healthy"},
 		},
-		"a failed proof of an app that is down": {
+		"a failed try of an app that is down": {
 			map[string]string{next: "exited/unhealthy"}, map[string]string{},
 		},
 	} {
