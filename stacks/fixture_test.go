@@ -7,6 +7,8 @@ import (
 	"encoding/pem"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -20,10 +22,28 @@ import (
 	"github.com/alorig/fleet/policy/rules"
 )
 
-// production is the committed production stack, with the rollout at its last app.
+// production is the production stack with documentation values, and with the rollout at its
+// last app. The owner's own values are in the committed file: a test that read it would fail
+// as soon as they are set.
 func production(t testing.TB) settings.Config {
 	t.Helper()
-	config, err := settings.Open("..", "prod")
+	dir := t.TempDir()
+	for from, name := range map[string]string{"..": "Pulumi.yaml", "testdata": "Pulumi.prod.yaml"} {
+		text, err := os.ReadFile(filepath.Join(from, name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), text, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return complete(t, dir)
+}
+
+// complete is the production stack of a project, with the rollout at its last app.
+func complete(t testing.TB, project string) settings.Config {
+	t.Helper()
+	config, err := settings.Open(project, "prod")
 	if err != nil {
 		t.Fatal(err)
 	}

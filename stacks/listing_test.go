@@ -30,7 +30,7 @@ var writeListing = flag.Bool("update", false, "write "+listingFile+" anew")
 
 // The diff of the listing says what a change of the program does to the server.
 func TestListing(t *testing.T) {
-	got := listing(t, settingsOf(t, Alorig(), production(t)))
+	got := listing(t, settingsOf(t, Alorig(), complete(t, "..")))
 	if *writeListing {
 		if err := os.WriteFile(listingFile, []byte(got), 0o600); err != nil {
 			t.Fatal(err)

@@ -878,7 +878,7 @@ func TestProgramRegistersWhatTheDryRunRecorded(t *testing.T) {
 	}
 }
 
-// documented is the committed Pulumi.prod.yaml as a whole, with all its secrets set.
+// documented is a stack file of documentation values as a whole, with all its secrets set.
 func documented(t *testing.T) stored {
 	t.Helper()
 	s := settingsOf(t, Alorig(), production(t))

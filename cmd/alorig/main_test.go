@@ -34,12 +34,17 @@ func alorig(t testing.TB, args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), err.String()
 }
 
-// project is a directory with the committed project in it, whose stack file is changed.
+// project is a directory with the project in it, whose stack file is one of documentation
+// values, changed. The committed one holds what the owner has set.
 func project(t testing.TB, from, to string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, name := range []string{"Pulumi.yaml", "Pulumi.prod.yaml", "policy/PulumiPolicy.yaml"} {
-		text, err := os.ReadFile(filepath.Join("..", "..", name))
+		source := filepath.Join("..", "..", name)
+		if name == "Pulumi.prod.yaml" {
+			source = filepath.Join("..", "..", "stacks", "testdata", name)
+		}
+		text, err := os.ReadFile(source)
 		if err != nil {
 			t.Fatal(err)
 		}
