@@ -1,6 +1,10 @@
 package workload
 
 import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -65,6 +69,58 @@ func TestTheSpecComesLast(t *testing.T) {
 	env := specs[1].Variables(Place{app, c})
 	if env["ASGI_THREADS"] != "9" || env["DJANGO_ALLOWED_HOSTS"] != "*" || env["DJANGO_CSRF_TRUSTED_ORIGINS"] == "" {
 		t.Errorf("%v", env)
+	}
+}
+
+// A loop that hangs is found, though the container's init, which has beat's words on its own
+// command line, goes on waking.
+func TestBeatIsNotTakenForItsInit(t *testing.T) {
+	t.Parallel()
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("there is no python3 to run the probe with")
+	}
+	proc, note := t.TempDir(), filepath.Join(t.TempDir(), "note")
+	script := strings.NewReplacer("/proc/", proc+"/", "/tmp/beat-probe", note).Replace(beatProbe)
+	healthy := func() bool { return exec.Command(python, "-c", script, "300").Run() == nil }
+	runs := func(pid string, wakeups int, words ...string) {
+		t.Helper()
+		err := os.MkdirAll(filepath.Join(proc, pid), 0o700)
+		for name, text := range map[string]string{
+			"cmdline": strings.Join(words, "\x00") + "\x00",
+			"status":  fmt.Sprintf("Name:\tx\nvoluntary_ctxt_switches:\t%d\n", wakeups),
+		} {
+			if err == nil {
+				err = os.WriteFile(filepath.Join(proc, pid, name), []byte(text), 0o600)
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	beat := CeleryBeat{}.At(Place{}).Command
+	initial := append([]string{"/sbin/docker-init", "--"}, beat...)
+	running := append([]string{"/usr/local/bin/python3", "/usr/local/bin/celery"}, beat[1:]...)
+
+	runs("1", 10, initial...)
+	if healthy() {
+		t.Error("the init alone is taken for beat")
+	}
+	runs("7", 5, running...)
+	if !healthy() {
+		t.Fatal("beat is not found")
+	}
+	long := time.Now().Add(-10 * time.Minute)
+	if err := os.Chtimes(note, long, long); err != nil {
+		t.Fatal(err)
+	}
+	runs("1", 11, initial...)
+	if healthy() {
+		t.Error("beat has not woken for ten minutes, and is called healthy")
+	}
+	runs("7", 6, running...)
+	if !healthy() {
+		t.Error("beat has woken, and is called unhealthy")
 	}
 }
 
