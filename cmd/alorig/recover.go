@@ -30,8 +30,9 @@ func recoverCommand() *cobra.Command {
 		Use:   "recover",
 		Short: "Clear what a killed update left in the way of the next one",
 		Long: `recover looks at what a killed update left behind: its lock, the operations it was at,
-containers that Docker has and the state does not, half a handover, a migration. It says what it found and the steps it would take, asks, and
-takes them. It can be killed itself, and run again.
+containers that Docker has and the state does not, half a handover, a migration. It says
+what it found and the steps it would take, asks, and takes them. It can be killed itself,
+and run again.
 
 It removes only what carries the label of this stack and a name of the ledger, and is
 not in the state. It removes no volume, and never the lock of a living update.
