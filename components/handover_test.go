@@ -13,6 +13,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/workload"
 )
@@ -221,7 +222,7 @@ type scriptRecorder struct {
 }
 
 func (r *scriptRecorder) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
-	if args.TypeToken == "command:local:Command" {
+	if args.TypeToken == declared.TypeLocalCommand {
 		text := func(key resource.PropertyKey) string {
 			v := args.Inputs[key]
 			if v.IsSecret() {
@@ -354,7 +355,7 @@ func TestASickContainerIsHandedOver(t *testing.T) {
 	s.expect(map[string]string{previous: "old psydge_backend: running/unhealthy", next: "new: running/healthy"})
 }
 
-func TestAFailedProofTouchesNothing(t *testing.T) {
+func TestAFailedTryTouchesNothing(t *testing.T) {
 	for name, c := range map[string]struct {
 		starts      []string
 		unstartable bool
@@ -699,7 +700,7 @@ func TestVariablesArriveUnchangedAndOnNoCommandLine(t *testing.T) {
 	}
 }
 
-// A script whose engine was killed may still be at it.
+// The script of an update that was killed may still be at it.
 func TestTwoScriptsNeverWorkOnTheSameContainer(t *testing.T) {
 	s := newHandoverServer(t)
 	s.put(current, "running/healthy", ourStack)

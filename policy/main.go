@@ -1,4 +1,4 @@
-// Command policy is the policy pack that guards the fleet. The engine runs it:
+// Command policy is the policy pack that guards the fleet. The Pulumi engine runs it:
 //
 //	pulumi preview --policy-pack policy
 package main
@@ -16,6 +16,6 @@ import (
 func main() {
 	pack := func(*pulumi.Context) (policyx.PolicyPack, error) { return rules.Pack(ledger.Alorig()) }
 	if err := policyx.Main(pack); err != nil {
-		log.Fatal(err) // standard error; standard output belongs to the engine
+		log.Fatal(err) // standard error; standard output belongs to the Pulumi engine
 	}
 }

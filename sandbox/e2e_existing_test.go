@@ -28,6 +28,7 @@ import (
 
 	"github.com/alorig/fleet/internal/caddysite"
 	"github.com/alorig/fleet/internal/cloudflaretest"
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/settings"
 )
@@ -523,18 +524,18 @@ func (e *existing) expectPsydge(t *testing.T) {
 	for _, h := range app.Hosts {
 		hosts = append(hosts, h.Name)
 	}
-	var declared []string
+	var inState []string
 	for _, r := range e.resources(t) {
 		switch r.Type.String() {
-		case "docker:index/container:Container":
-			declared = append(declared, fmt.Sprint(r.Outputs["name"]))
+		case declared.TypeContainer:
+			inState = append(inState, fmt.Sprint(r.Outputs["name"]))
 		case "docker:index/network:Network", "docker:index/volume:Volume":
 			t.Errorf("the state holds %s", r.URN)
 		}
 	}
 	running := lines(docker(t, "ps", "--all", "--format", "{{.Names}}", "--filter", "label="+ledger.LabelStack+"="+existingStack))
 	records := e.records(t)
-	for what, found := range map[string][]string{"the state's containers are": declared, "the stack's containers are": running} {
+	for what, found := range map[string][]string{"the state's containers are": inState, "the stack's containers are": running} {
 		if slices.Sort(found); !slices.Equal(found, slices.Sorted(slices.Values(want))) {
 			t.Errorf("%s %s, want %s", what, found, want)
 		}

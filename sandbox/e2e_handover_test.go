@@ -84,7 +84,7 @@ func (s *suite) testRollback(t *testing.T) {
 }
 
 // Two serving containers of one app: none stops before the next versions of both were tried.
-func (s *suite) testHandoverOfTwoServers(t *testing.T) {
+func (s *suite) testHandoverOfTwoContainers(t *testing.T) {
 	defer s.runElsewhere()()
 	client := browser(t)
 	others := startAttack(browser(t), 20, otherApps("psydge"), nil)

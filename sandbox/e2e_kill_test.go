@@ -83,7 +83,7 @@ func (s *suite) testKills(t *testing.T) {
 	t.Run("a living holder keeps its lock", s.tryLivingHolder)
 }
 
-// Pulumi's engine dies at each of the points of an update, alone or, as in a power failure,
+// The Pulumi CLI dies at each of the points of an update, alone or, as in a power failure,
 // with all it has started. `alorig recover` makes the next update converge.
 func (s *suite) tryKills(t *testing.T, kills ...kill) {
 	t.Helper()
@@ -159,7 +159,7 @@ func (s *suite) startUpdate(t *testing.T) (*exec.Cmd, *bytes.Buffer) {
 	return cmd, said
 }
 
-// killUpdate starts an update and kills its engine when the event has happened.
+// killUpdate starts an update and kills it when the event has happened.
 func (s *suite) killUpdate(t *testing.T, point event, alone bool) {
 	t.Helper()
 	cmd, said := s.startUpdate(t)
@@ -174,13 +174,13 @@ func (s *suite) killUpdate(t *testing.T, point event, alone bool) {
 	} else {
 		waitEvent(t, point, cmd)
 	}
-	engine, err := process.NewProcess(int32(cmd.Process.Pid))
+	cli, err := process.NewProcess(int32(cmd.Process.Pid))
 	if err != nil {
 		t.Fatalf("the update has ended before %v: %s", point, said)
 	}
-	victims := []*process.Process{engine}
+	victims := []*process.Process{cli}
 	if !alone {
-		victims = append(victims, descendants(engine)...)
+		victims = append(victims, descendants(cli)...)
 	}
 	for _, v := range victims {
 		_ = v.Kill() // some go with those before them

@@ -36,7 +36,7 @@ var parts = []part{
 	{"isolation", (*suite).testIsolation},
 	{"handover", (*suite).testHandover},
 	{"rollback", (*suite).testRollback},
-	{"both", (*suite).testHandoverOfTwoServers},
+	{"both", (*suite).testHandoverOfTwoContainers},
 	{"failures", (*suite).testFailuresLeaveTheOldVersion},
 	{"outages", (*suite).testOutages},
 	{"drift", (*suite).testDrift},

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/workload"
 	"github.com/alorig/fleet/stacks"
 )
@@ -52,7 +53,7 @@ func declaredScripts(t *testing.T) map[string]string {
 			t.Fatal(err)
 		}
 		for _, r := range recorded {
-			if r.Type != "command:local:Command" {
+			if r.Type != declared.TypeLocalCommand {
 				continue
 			}
 			for _, when := range []string{"create", "delete"} {

@@ -34,6 +34,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alorig/fleet/internal/cloudflaretest"
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/pinned"
 	"github.com/alorig/fleet/internal/settings"
 	"github.com/alorig/fleet/stacks"
@@ -271,7 +272,7 @@ func (p *standIn) readSettings() (file workspace.ProjectStack, plain map[string]
 func (p *standIn) refresh() error {
 	p.state.Pending = nil
 	p.state.Resources = slices.DeleteFunc(p.state.Resources, func(r standInResource) bool {
-		if r.Type != typeContainer {
+		if r.Type != declared.TypeContainer {
 			return false
 		}
 		_, err := p.engine.ContainerInspect(context.Background(), r.ID)
@@ -369,7 +370,7 @@ func (p *standIn) find(urn string) (old *standInResource, failed bool) {
 // change makes a resource, or makes it anew, and keeps what is under way in the state.
 func (p *standIn) change(want, old *standInResource, inputs []byte) error {
 	ctx := context.Background()
-	if old != nil && old.Type == typeContainer {
+	if old != nil && old.Type == declared.TypeContainer {
 		if err := p.during("deleting", *old, func() error { return p.removeContainer(ctx, old.ID) }); err != nil {
 			return err
 		}
@@ -384,19 +385,19 @@ func (p *standIn) change(want, old *standInResource, inputs []byte) error {
 	}
 	return p.during(kind, *want, func() (err error) {
 		switch want.Type {
-		case typeContainer:
+		case declared.TypeContainer:
 			want.ID, err = p.makeContainer(ctx, inputs)
-		case "command:local:Command":
+		case declared.TypeLocalCommand:
 			if want.Outputs, err = runCommand(inputs); err == nil {
 				want.ID = want.URN
 			}
-		case "docker:index/remoteImage:RemoteImage":
+		case declared.TypeRemoteImage:
 			want.ID, err = p.findImage(ctx, inputs)
 		case "docker:index/network:Network":
 			want.ID, err = p.makeNetwork(ctx, inputs)
 		case "docker:index/volume:Volume":
 			want.ID, err = p.makeVolume(ctx, inputs)
-		case "cloudflare:index/record:Record":
+		case declared.TypeRecord:
 			want.ID, err = p.makeRecord(inputs)
 		default:
 			if err = p.changeDatabase(ctx, want.Type, inputs); err == nil {
@@ -464,8 +465,6 @@ func runCommand(inputs []byte) (map[string]any, error) {
 	}
 	return map[string]any{"stdout": strings.TrimSuffix(stdout.String(), "\n")}, nil
 }
-
-const typeContainer = "docker:index/container:Container"
 
 // containerInputs are what the program says of a container.
 type containerInputs struct {
@@ -675,22 +674,22 @@ func (p *standIn) changeDatabase(ctx context.Context, kind string, inputs []byte
 	var unless string // this is so
 	var statements []string
 	switch kind {
-	case "postgresql:index/role:Role":
+	case declared.TypeRole:
 		unless = "SELECT FROM pg_roles WHERE rolname = $1"
 		statements = []string{
 			"CREATE ROLE " + name,
 			fmt.Sprintf("ALTER ROLE %s LOGIN CONNECTION LIMIT %d PASSWORD '%s'", name, in.ConnectionLimit, strings.ReplaceAll(in.Password, "'", "''")),
 		}
-	case "postgresql:index/database:Database":
+	case declared.TypeDatabase:
 		unless = "SELECT FROM pg_database WHERE datname = $1"
 		statements = []string{fmt.Sprintf("CREATE DATABASE %s OWNER %s ENCODING '%s'", name, pgx.Identifier{in.Owner}.Sanitize(), in.Encoding)}
-	case "postgresql:index/grant:Grant":
+	case declared.TypeGrant:
 		if in.ObjectType != "database" || len(in.Privileges) > 0 {
 			return fmt.Errorf("the stand-in only revokes on databases, not %v on a %s", in.Privileges, in.ObjectType)
 		}
 		unless = "SELECT WHERE $1 = 'never'"
 		statements = []string{fmt.Sprintf("REVOKE ALL ON DATABASE %s FROM %s", pgx.Identifier{in.Database}.Sanitize(), in.Role)}
-	case "postgresql:index/extension:Extension":
+	case declared.TypeExtension:
 		database = in.Database
 		unless = "SELECT FROM pg_extension WHERE extname = $1"
 		statements = []string{"CREATE EXTENSION " + name}

@@ -122,13 +122,13 @@ func TestWrongBookingsAreRefusedEarly(t *testing.T) {
 			t.Parallel()
 			l := ledger.Alorig()
 			c.change(&l)
-			host := declareHost(t, l)
+			server := declareServer(t, l)
 
-			found := rules.JudgeResource(reviewed, host)
+			found := rules.JudgeResource(reviewed, server)
 			mustRefuse(t, found, c.rule, c.says)
 			mustRefuse(t, found, "ledger-declared", "declares another ledger")
 
-			mustRefuse(t, rules.JudgeResource(rules.NewFleet(l), host), c.rule, c.says)
+			mustRefuse(t, rules.JudgeResource(rules.NewFleet(l), server), c.rule, c.says)
 		})
 	}
 }
@@ -158,8 +158,8 @@ func TestWrongBookingsAreRefusedWhole(t *testing.T) {
 	}
 }
 
-// declareHost records the root component over a ledger, as the program registers it.
-func declareHost(t *testing.T, l ledger.Ledger) declared.Resource {
+// declareServer records the root component over a ledger, as the program registers it.
+func declareServer(t *testing.T, l ledger.Ledger) declared.Resource {
 	t.Helper()
 	recorded, err := dryrun.Record(settings.Project, "prod", func(ctx *pulumi.Context) error {
 		_, err := components.NewServer(ctx, "server", &components.ServerArgs{Ledger: l, Rollout: "asms", Address: "203.0.113.10"})
@@ -173,7 +173,7 @@ func declareHost(t *testing.T, l ledger.Ledger) declared.Resource {
 			return r
 		}
 	}
-	t.Fatal("no Host was declared")
+	t.Fatal("no Server was declared")
 	return declared.Resource{}
 }
 

@@ -551,16 +551,16 @@ func TestRecords(t *testing.T) {
 	}
 }
 
-// engine stands in for Pulumi's engine: it notes what is registered and on what each
+// registrations stands in for the Pulumi engine: it notes what is registered and on what each
 // resource waits.
-type engine struct {
+type registrations struct {
 	mu    sync.Mutex
 	waits map[string][]string // type::name to those of what it waits for
 
 	replaceOn map[string][]string // type::name to the properties whose change replaces it
 }
 
-func (e *engine) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
+func (e *registrations) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if args.RegisterRPC != nil {
@@ -575,11 +575,13 @@ func (e *engine) NewResource(args pulumi.MockResourceArgs) (string, resource.Pro
 	return args.Name + "-id", args.Inputs, nil
 }
 
-func (e *engine) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) { return args.Args, nil }
+func (e *registrations) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
+	return args.Args, nil
+}
 
 // update runs a program as an update, or as a preview, of the configuration.
-func update(program pulumi.RunFunc, c stored, preview bool) (*engine, error) {
-	e := &engine{waits: map[string][]string{}, replaceOn: map[string][]string{}}
+func update(program pulumi.RunFunc, c stored, preview bool) (*registrations, error) {
+	e := &registrations{waits: map[string][]string{}, replaceOn: map[string][]string{}}
 	err := pulumi.RunErr(program, pulumi.WithMocks(settings.Project, "prod", e), func(info *pulumi.RunInfo) {
 		info.DryRun = preview
 		info.Config, info.ConfigSecretKeys = map[string]string{}, nil
@@ -594,7 +596,7 @@ func update(program pulumi.RunFunc, c stored, preview bool) (*engine, error) {
 }
 
 // before reports everything that must be done before the resource is begun.
-func (e *engine) before(name string) map[string]bool {
+func (e *registrations) before(name string) map[string]bool {
 	seen := map[string]bool{}
 	var visit func(string)
 	visit = func(n string) {

@@ -18,7 +18,7 @@ func previewCommand() *cobra.Command {
 		Use:   "preview",
 		Short: "Preview the fleet on the Pulumi engine, offline, with the policy pack",
 		Long: `preview runs the program and the policy pack on the Pulumi engine against an empty
-server. The engine is part of this command, and a stand-in that echoes inputs answers
+server. That engine is part of this command, and a stand-in that echoes inputs answers
 for every provider, so anyone can preview a pull request: no account, no credential, no
 Pulumi CLI, no plugin, no network. PULUMI_ variables of the environment change nothing.
 

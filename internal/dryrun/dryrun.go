@@ -20,13 +20,10 @@ import (
 // Record runs the program as a preview would and returns what it registers, sorted by
 // URN. What only an update can know, such as a container's id, stays unknown. An error
 // of the program, or of a registration, is returned as it is.
-func Record(project, stack string, program pulumi.RunFunc, options ...pulumi.RunOption) ([]declared.Resource, error) {
+func Record(project, stack string, program pulumi.RunFunc) ([]declared.Resource, error) {
 	r := &recorder{project: project, stack: stack, resources: map[string]declared.Resource{}}
-	options = append([]pulumi.RunOption{
-		pulumi.WithMocks(project, stack, r),
-		func(info *pulumi.RunInfo) { info.DryRun = true },
-	}, options...)
-	if err := pulumi.RunErr(program, options...); err != nil {
+	preview := func(info *pulumi.RunInfo) { info.DryRun = true }
+	if err := pulumi.RunErr(program, pulumi.WithMocks(project, stack, r), preview); err != nil {
 		return nil, err
 	}
 	if len(r.problems) > 0 {

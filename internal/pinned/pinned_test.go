@@ -15,8 +15,8 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// The CLI is the SDK's own version: anything else is another engine than the one the
-// program was written for.
+// The CLI is the SDK's own version: anything else is another Pulumi engine than
+// the one the program was written for.
 func TestTheCLIIsOfTheSDKsVersion(t *testing.T) {
 	t.Parallel()
 	for file, want := range map[string]string{

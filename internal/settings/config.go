@@ -30,7 +30,7 @@ type Config struct {
 // what it could not see.
 func FromContext(ctx *pulumi.Context) Config {
 	c := Given(ctx.GetConfig, ctx.IsConfigSecret)
-	// A language host that is older than the engine names no directory, and starts the
+	// A language host that is older than the Pulumi engine names no directory, and starts the
 	// program in it or below.
 	if directory, err := Directory(ctx.RootDirectory()); err == nil {
 		if file, err := Open(directory, ctx.Stack()); err == nil {

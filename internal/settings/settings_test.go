@@ -563,7 +563,7 @@ func FuzzSettings(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, key, value string, encrypted bool) {
 		if !utf8.ValidString(value) {
-			t.Skip("the engine hands configuration over as JSON")
+			t.Skip("the Pulumi engine hands configuration over as JSON")
 		}
 		_, err := Parse(complete.with(key, value).encrypted(key, encrypted).config(), needs())
 		var wrong *SettingsError
