@@ -102,19 +102,25 @@ func NewApp(ctx *pulumi.Context, name string, args *AppArgs, opts ...pulumi.Reso
 // rollOut registers the containers in the order in which an update of the app goes:
 //
 //  1. The database is migrated.
-//  2. The next version of each serving container is tried, but for the first one's, which
-//     step 3 starts anyway before anything stops.
+//  2. The next version of each serving container is tried, except that of the first, with
+//     which step 3 begins.
 //  3. The serving containers are handed over to their next versions, one after the other.
 //  4. As soon as the first next version serves, the workers and beat are replaced.
+//
+// Nothing stops before all of it has been tried: if a next version does not become
+// healthy, the whole app goes on as it is.
 func rollOut(ctx *pulumi.Context, args *AppArgs, workloads []*Workload, within pulumi.ResourceOption) error {
 	var serving, background []*Workload
-	var ready []pulumi.Resource // what must be true before anything stops
 	for _, w := range workloads {
 		if w.role.Serves() {
 			serving = append(serving, w)
 		} else {
 			background = append(background, w)
 		}
+	}
+
+	var ready []pulumi.Resource // what must be there before anything stops
+	for _, w := range serving {
 		if w.role == ledger.Backend {
 			migration, err := NewMigration(ctx, ledger.Logical(args.App.Name, "migration"), &MigrationArgs{Workload: w}, within)
 			if err != nil {

@@ -47,8 +47,9 @@ func (w *Workload) HandOver(ctx *pulumi.Context, after ...pulumi.Resource) (err 
 	if err := w.replace(ctx, append(after[:len(after):len(after)], w.Taken)); err != nil {
 		return err
 	}
-	// The end runs whenever take has run. After an update that was cut short between the
-	// two, an update back to the same container does so too.
+	// What take prints is new each time, so the end runs after every take. It must also do so
+	// where the update has found nothing to change about the container: an earlier one was cut
+	// short after its take, and this one goes back.
 	w.Done, err = w.step(ctx, "end", endHandover, pulumi.DependsOn([]pulumi.Resource{w.Container}), stdout(w.Taken))
 	if err != nil {
 		return err

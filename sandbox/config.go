@@ -43,7 +43,8 @@ func secretKeys() []string {
 	return keys
 }
 
-// secrets reads the machine's secrets and makes those that are missing.
+// secrets reads the machine's secrets and makes those that are missing. The file is written
+// only then, and replaced as a whole: without it the volumes cannot be read any more.
 func (s sandbox) secrets() (ownSecrets, error) {
 	own := ownSecrets{Values: map[string]string{}}
 	text, err := os.ReadFile(s.file("secrets.json"))
@@ -53,17 +54,24 @@ func (s sandbox) secrets() (ownSecrets, error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return own, fmt.Errorf("reading the sandbox's secrets: %w", err)
 	}
+	made := false
 	if own.Passphrase == "" {
-		own.Passphrase, own.Salt = random(), []byte(random())[:8]
+		own.Passphrase, own.Salt, made = random(), []byte(random())[:8], true
 	}
 	for _, key := range secretKeys() {
 		if own.Values[key] == "" {
-			own.Values[key] = random()
+			own.Values[key], made = random(), true
 		}
+	}
+	if !made {
+		return own, nil
 	}
 	text, err = json.MarshalIndent(own, "", "  ")
 	if err == nil {
-		err = os.WriteFile(s.file("secrets.json"), text, 0o600)
+		err = os.WriteFile(s.file("secrets.json.new"), text, 0o600)
+	}
+	if err == nil {
+		err = os.Rename(s.file("secrets.json.new"), s.file("secrets.json"))
 	}
 	if err != nil {
 		return own, fmt.Errorf("keeping the sandbox's secrets: %w", err)

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
@@ -51,9 +52,17 @@ func TestSecretsAreKeptAndEncrypted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	long := time.Unix(1, 0)
+	if err := os.Chtimes(s.file("secrets.json"), long, long); err != nil {
+		t.Fatal(err)
+	}
 	again, err := s.secrets()
 	if err != nil || again.Values["postgresPassword"] != first.Values["postgresPassword"] || again.Passphrase != first.Passphrase {
 		t.Errorf("a second reading makes others (%v)", err)
+	}
+	// Whoever is killed while it writes could leave half a file, and the volumes need all of it.
+	if now, err := os.Stat(s.file("secrets.json")); err != nil || !now.ModTime().Equal(long) {
+		t.Errorf("a second reading writes the file again (%v)", err)
 	}
 	if err := s.writeConfig(t.Context(), first); err != nil {
 		t.Fatal(err)

@@ -55,6 +55,10 @@ func Check(app ledger.App, specs []Spec) error {
 			continue
 		}
 		running[s.Role] = true
+		if s.Process == nil {
+			report("stacks/%s.go gives %s no Process; set one of internal/workload/process.go, such as workload.Gunicorn", app.Name, name)
+			continue
+		}
 		if need := s.Process.At(Place{app, c}).Connections; need > c.Connections {
 			report("%s holds up to %d PostgreSQL connections, the ledger gives it %d; run fewer processes or threads in stacks/%s.go, or raise Connections in internal/ledger",
 				name, need, c.Connections, app.Name)

@@ -60,6 +60,15 @@ func TestWhatRunsIsHeldAgainstTheLedger(t *testing.T) {
 	}
 }
 
+func TestASpecWithoutAProcessIsNamed(t *testing.T) {
+	t.Parallel()
+	app, specs := psydge()
+	specs[0].Process = nil
+	if err := Check(app, specs); err == nil || err.Error() != "stacks/psydge.go gives psydge_backend no Process; set one of internal/workload/process.go, such as workload.Gunicorn" {
+		t.Errorf("%v", err)
+	}
+}
+
 // What a spec sets for a process wins over what the process sets for itself.
 func TestTheSpecComesLast(t *testing.T) {
 	t.Parallel()
