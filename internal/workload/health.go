@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// All timing of health is in this file.
+// All timing of health is in this file. The probes give up by themselves shortly before their
+// Timeout; a test compares.
 
 // Probe is a health check as Docker runs it.
 type Probe struct {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -143,6 +144,30 @@ func TestAnUpdateIsAsPatientAsItsProbes(t *testing.T) {
 		}
 		if timing.Timeout >= timing.Interval || timing.Interval < time.Second {
 			t.Errorf("%s: %+v", name, timing)
+		}
+	}
+}
+
+// A probe that Docker ends says nothing, and its process may outlive the check.
+func TestAProbeGivesUpBeforeItsTimeout(t *testing.T) {
+	t.Parallel()
+	own := regexp.MustCompile(`timeout[=:] ?(\d+)`)
+	for name, c := range map[string]struct {
+		script string
+		unit   string
+		timing Timing
+	}{
+		"http.py":   {httpProbe, "s", servingTiming},
+		"http.js":   {nodeHTTPProbe, "ms", servingTiming},
+		"worker.py": {workerProbe, "s", workerTiming},
+	} {
+		found := own.FindStringSubmatch(c.script)
+		if found == nil {
+			t.Errorf("%s waits for ever", name)
+			continue
+		}
+		if patience, err := time.ParseDuration(found[1] + c.unit); err != nil || patience >= c.timing.Timeout {
+			t.Errorf("%s waits %s, and Docker waits %s for it (%v)", name, patience, c.timing.Timeout, err)
 		}
 	}
 }
