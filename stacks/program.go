@@ -56,7 +56,7 @@ func (f Fleet) program(ctx *pulumi.Context) error {
 }
 
 // Settings judges a configuration. With reach, the name of an app, the rollout is taken to
-// have come to it. What is missing or malformed is a [*settings.SettingsError].
+// have come to it. What is missing or malformed is a [*settings.Error].
 func (f Fleet) Settings(config settings.Config, reach string) (settings.Settings, error) {
 	return settings.Parse(config, settings.Needs{Ledger: f.Ledger, Workloads: f.Workloads, Reach: reach})
 }

@@ -20,7 +20,7 @@ type failure struct {
 // writeFailure writes an error as JSON. The printer keeps what goes wrong with that.
 func writeFailure(w *printer, err error) {
 	f := failure{Error: err.Error()}
-	var wrong *settings.SettingsError
+	var wrong *settings.Error
 	if errors.As(err, &wrong) {
 		f.Problems = wrong.Problems
 		f.Error = strings.Replace(f.Error, wrong.Error(), wrong.Summary(), 1)

@@ -72,7 +72,7 @@ func TestAProgramReadsTheFileToo(t *testing.T) {
 		t.Fatal(openErr)
 	}
 	_, checked := Parse(c, needs())
-	var inFile *SettingsError
+	var inFile *Error
 	if !errors.As(checked, &inFile) || len(inFile.Problems) != 3 {
 		t.Fatalf("the check says %v", checked)
 	}

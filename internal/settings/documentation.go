@@ -22,7 +22,7 @@ const (
 )
 
 // RefuseDocumentationValues reports every setting that still holds one, as a
-// [*SettingsError].
+// [*Error].
 func (s Settings) RefuseDocumentationValues() error {
 	var problems []Problem
 	bad := func(path, value, accepts, example string) {
@@ -56,7 +56,7 @@ func (s Settings) RefuseDocumentationValues() error {
 		bad("acmeEmail", s.ACMEEmail, "an address somebody reads", "ADDRESS")
 	}
 	if len(problems) > 0 {
-		return &SettingsError{problems}
+		return &Error{problems}
 	}
 	return nil
 }

@@ -16,11 +16,11 @@ type Problem struct {
 	Remedy  string `json:"remedy"` // touches nothing but what is at fault
 }
 
-// SettingsError holds every problem of the configuration at once.
-type SettingsError struct{ Problems []Problem } //nolint:revive // "settings.Error" would be any error of the package
+// Error holds every problem of the configuration at once.
+type Error struct{ Problems []Problem }
 
 // Error lists the problems, each with its remedy.
-func (e *SettingsError) Error() string {
+func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Summary() + ":\n")
 	for _, p := range e.Problems {
@@ -30,7 +30,7 @@ func (e *SettingsError) Error() string {
 }
 
 // Summary says how many problems there are, on one line.
-func (e *SettingsError) Summary() string {
+func (e *Error) Summary() string {
 	if len(e.Problems) == 1 {
 		return "1 setting must be set or corrected"
 	}

@@ -398,7 +398,7 @@ func TestWhatIsEncryptedIsNotJudged(t *testing.T) {
 		if !slices.Equal(s.NotJudged, []string{Project + ":" + path}) {
 			t.Errorf("%s: not judged are %v", path, s.NotJudged)
 		}
-		var refused *SettingsError
+		var refused *Error
 		if !errors.As(s.RefuseNotJudged(), &refused) || len(refused.Problems) != 1 || refused.Problems[0].Key != Project+":"+path {
 			t.Fatalf("%s: %v", path, refused)
 		}
@@ -674,8 +674,8 @@ func FuzzOpen(f *testing.F) {
 			return
 		}
 		_, err = Parse(c, needs())
-		if _, ok := err.(*SettingsError); err != nil && !ok { //nolint:errorlint // not wrapped
-			t.Errorf("not a SettingsError: %v", err)
+		if _, ok := err.(*Error); err != nil && !ok { //nolint:errorlint // not wrapped
+			t.Errorf("not a settings error: %v", err)
 		}
 	})
 }

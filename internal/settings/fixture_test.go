@@ -137,9 +137,9 @@ func problemsOf(t testing.TB, c Config, n Needs) []Problem {
 	if err == nil {
 		return nil
 	}
-	var wrong *SettingsError
+	var wrong *Error
 	if !errors.As(err, &wrong) {
-		t.Fatalf("not a SettingsError: %v", err)
+		t.Fatalf("not a settings error: %v", err)
 	}
 	for _, p := range wrong.Problems {
 		if p.Key == "" || p.Problem == "" || p.Accepts == "" || p.Remedy == "" {

@@ -40,7 +40,7 @@ const placeholder = "offline-preview-placeholder"
 const rolloutNone = "none"
 
 // Parse reads and checks everything, and reports all that is missing or malformed at once
-// as a [*SettingsError]. Every value is judged where it stands, member by member. Only
+// as a [*Error]. Every value is judged where it stands, member by member. Only
 // what the rollout has come to has to be there.
 //
 // Of a stack file, which nobody decrypts, secrets may be missing: placeholders take their
@@ -82,7 +82,7 @@ func Parse(c Config, n Needs) (Settings, error) {
 	p.strays()
 
 	if len(p.problems) > 0 {
-		return Settings{}, &SettingsError{p.problems}
+		return Settings{}, &Error{p.problems}
 	}
 	s.NotJudged = p.notJudged
 	return s, nil

@@ -95,7 +95,7 @@ func (s Settings) RefuseNotJudged() error {
 		})
 	}
 	if len(problems) > 0 {
-		return &SettingsError{problems}
+		return &Error{problems}
 	}
 	return nil
 }

@@ -486,18 +486,18 @@ func TestFollowingEveryRemedyCompletesTheSettings(t *testing.T) {
 	}
 }
 
-func TestSettingsErrorReadsWell(t *testing.T) {
+func TestAnErrorReadsWell(t *testing.T) {
 	t.Parallel()
 	p := Problem{Key: "alorig:tls", Problem: `is "x"`, Accepts: "a, b", Remedy: "pulumi config set 'alorig:tls' a"}
-	one := &SettingsError{[]Problem{p}}
+	one := &Error{[]Problem{p}}
 	if got, want := one.Error(), "1 setting must be set or corrected:\n- alorig:tls is \"x\"; accepted: a, b\n    pulumi config set 'alorig:tls' a"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if got := (&SettingsError{[]Problem{p, p}}).Error(); !strings.HasPrefix(got, "2 settings must be") || strings.Count(got, "\n") != 4 {
+	if got := (&Error{[]Problem{p, p}}).Error(); !strings.HasPrefix(got, "2 settings must be") || strings.Count(got, "\n") != 4 {
 		t.Errorf("%q", got)
 	}
 	p.Key = "alorig:\x1b[2Jtls"
-	if got := (&SettingsError{[]Problem{p}}).Error(); strings.Contains(got, "\x1b") {
+	if got := (&Error{[]Problem{p}}).Error(); strings.Contains(got, "\x1b") {
 		t.Errorf("a key reaches the terminal with its escape codes: %q", got)
 	}
 }
@@ -521,7 +521,7 @@ func TestDocumentationValues(t *testing.T) {
 			if err != nil {
 				t.Fatalf("documentation values preview: %v", err)
 			}
-			var wrong *SettingsError
+			var wrong *Error
 			if !errors.As(s.RefuseDocumentationValues(), &wrong) {
 				t.Fatalf("%s reaches a server", tt.value)
 			}
@@ -566,12 +566,12 @@ func FuzzSettings(f *testing.F) {
 			t.Skip("the Pulumi engine hands configuration over as JSON")
 		}
 		_, err := Parse(complete.with(key, value).encrypted(key, encrypted).config(), needs())
-		var wrong *SettingsError
+		var wrong *Error
 		if err == nil {
 			return
 		}
 		if !errors.As(err, &wrong) || len(wrong.Problems) == 0 {
-			t.Fatalf("not a SettingsError: %v", err)
+			t.Fatalf("not a settings error: %v", err)
 		}
 		for _, p := range wrong.Problems {
 			if !strings.HasPrefix(p.Key, Project+":") || p.Problem == "" || p.Accepts == "" || !strings.Contains(p.Remedy, "pulumi config ") {
