@@ -144,6 +144,11 @@ func TestWhatIsNotJudgedIsNamed(t *testing.T) {
 	if _, stdout, _ = alorig(t, "check", "--json", "--dir", dir); !strings.Contains(stdout, `"notJudged": [`) {
 		t.Error(stdout)
 	}
+	// The name of a member comes from the file too.
+	strange := project(t, "alorig:images:\n", "alorig:images:\n    \"\\e[2J\\nNo rule\": {secure: v1:x}\n")
+	if code, stdout, stderr := alorig(t, "check", "--dir", strange); code != exitClean || strings.Contains(stdout, "\x1b") || !strings.Contains(stdout, `alorig:images["\x1b[2J\nNo rule"]: encrypted`) {
+		t.Errorf("%d %q%q", code, stdout, stderr)
+	}
 	code, _, stderr := alorig(t, "recover", "--dir", dir)
 	if code != exitFault || !strings.Contains(stderr, "alorig:serverAddress is kept encrypted, and is needed here") {
 		t.Errorf("%d %s", code, stderr)

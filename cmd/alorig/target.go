@@ -15,6 +15,7 @@ import (
 
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/settings"
+	"github.com/alorig/fleet/internal/terminal"
 	"github.com/alorig/fleet/stacks"
 )
 
@@ -144,7 +145,7 @@ func (v verdict) print(w io.Writer, l ledger.Ledger) error {
 		}
 	}
 	if len(v.NotJudged) > 0 {
-		fmt.Fprintf(w, "%s %s: encrypted, not judged here.\n", color.New(color.FgYellow, color.Bold).Sprint("note   "), strings.Join(v.NotJudged, ", "))
+		fmt.Fprintf(w, "%s %s: encrypted, not judged here.\n", color.New(color.FgYellow, color.Bold).Sprint("note   "), terminal.Line(strings.Join(v.NotJudged, ", ")))
 	}
 	stage, _ := l.Through(v.Rollout)
 	app, _ := l.App(v.Rollout)

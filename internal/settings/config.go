@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/alorig/fleet/internal/terminal"
 )
 
 // Config is the configuration of a stack before it is judged. It is a value: what changes
@@ -44,7 +46,7 @@ func FromContext(ctx *pulumi.Context) Config {
 	if len(paths) > 0 {
 		// A warning that cannot be shown is no reason to stop.
 		_ = ctx.Log.Warn(fmt.Sprintf("%d values of %s: do not stand so in the stack's file, so it is not known whether each of them is kept encrypted (%s%s); `alorig check` judges the file",
-			len(paths), Project, Project+":"+paths[0], map[bool]string{true: ", …"}[len(paths) > 1]), nil)
+			len(paths), Project, terminal.Line(Project+":"+paths[0]), map[bool]string{true: ", …"}[len(paths) > 1]), nil)
 	}
 	return c
 }

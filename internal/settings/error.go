@@ -3,9 +3,9 @@ package settings
 import (
 	"fmt"
 	"strings"
-	"unicode"
 
 	"github.com/alorig/fleet/internal/shell"
+	"github.com/alorig/fleet/internal/terminal"
 )
 
 // Problem is one thing that is wrong with the configuration.
@@ -22,11 +22,12 @@ type Error struct{ Problems []Problem }
 // Error lists the problems, each with its remedy.
 func (e *Error) Error() string {
 	var b strings.Builder
-	b.WriteString(e.Summary() + ":\n")
+	b.WriteString(e.Summary() + ":")
 	for _, p := range e.Problems {
-		fmt.Fprintf(&b, "- %s %s; accepted: %s\n    %s\n", p.Key, p.Problem, p.Accepts, p.Remedy)
+		// A key and its members come from a file, and could fake a line or move the cursor.
+		fmt.Fprintf(&b, "\n- %s\n    %s", terminal.Line(fmt.Sprintf("%s %s; accepted: %s", p.Key, p.Problem, p.Accepts)), terminal.Line(p.Remedy))
 	}
-	return printable(strings.TrimSuffix(b.String(), "\n"))
+	return b.String()
 }
 
 // Summary says how many problems there are, on one line.
@@ -35,16 +36,6 @@ func (e *Error) Summary() string {
 		return "1 setting must be set or corrected"
 	}
 	return fmt.Sprintf("%d settings must be set or corrected", len(e.Problems))
-}
-
-// printable keeps a terminal from obeying what stands in a key.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\n' {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, text)
 }
 
 // nested reports a path that leads into a key's value.

@@ -496,9 +496,9 @@ func TestAnErrorReadsWell(t *testing.T) {
 	if got := (&Error{[]Problem{p, p}}).Error(); !strings.HasPrefix(got, "2 settings must be") || strings.Count(got, "\n") != 4 {
 		t.Errorf("%q", got)
 	}
-	p.Key = "alorig:\x1b[2Jtls"
-	if got := (&Error{[]Problem{p}}).Error(); strings.Contains(got, "\x1b") {
-		t.Errorf("a key reaches the terminal with its escape codes: %q", got)
+	p.Key, p.Remedy = "alorig:\x1b[2J\ntls\u202e", "pulumi config rm 'alorig:\ntls'"
+	if got := (&Error{[]Problem{p}}).Error(); strings.ContainsAny(got, "\x1b\u202e") || strings.Count(got, "\n") != 2 {
+		t.Errorf("a key moves the cursor or fakes a line: %q", got)
 	}
 }
 
