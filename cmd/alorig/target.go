@@ -44,10 +44,9 @@ func (s *stackFlags) open(cmd *cobra.Command) (settings.Config, error) {
 	if s.file, err = settings.StackName(s.stack); err != nil {
 		return settings.Config{}, fmt.Errorf("%s %w", origin, err)
 	}
-	if s.directory, err = settings.Directory(s.directory); err != nil {
-		return settings.Config{}, err
-	}
-	return settings.Open(s.directory, s.file)
+	config, err := settings.Open(s.directory, s.file)
+	s.directory = config.Directory
+	return config, err
 }
 
 // read reads and judges the settings of the stack, with the rollout in place of the one

@@ -14,6 +14,8 @@ import (
 // Config is the configuration of a stack before it is judged. It is a value: what changes
 // it returns another.
 type Config struct {
+	Directory string // of the project, absolute; "" if it comes from no file
+
 	values map[string]value // of the keys of the schema
 	others map[string]value // what nothing reads, with its namespace
 	// inherited are the keys that the stack leaves to the defaults of Pulumi.yaml.
@@ -34,10 +36,8 @@ func FromContext(ctx *pulumi.Context) Config {
 	c := Given(ctx.GetConfig, ctx.IsConfigSecret)
 	// A language host that is older than the Pulumi engine names no directory, and starts the
 	// program in it or below.
-	if directory, err := Directory(ctx.RootDirectory()); err == nil {
-		if file, err := Open(directory, ctx.Stack()); err == nil {
-			c = c.beside(file, ctx.GetConfig)
-		}
+	if file, err := Open(ctx.RootDirectory(), ctx.Stack()); err == nil {
+		c = c.beside(file, ctx.GetConfig)
 	}
 	var paths []string
 	for _, key := range Known() {

@@ -18,34 +18,36 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 )
 
-// Directory returns the absolute directory of the project: the one that is named, or else
-// the nearest one at or above the working directory.
-func Directory(named string) (string, error) {
-	if named != "" {
-		directory, err := filepath.Abs(named)
-		if err != nil {
-			return "", fmt.Errorf("finding the project's directory: %w", err)
-		}
-		return directory, nil
-	}
-	start, err := os.Getwd()
+// findProject reads the project in the named directory, or else the nearest one at or above
+// the working directory. The directory it returns is absolute.
+func findProject(named string) (string, *workspace.Project, error) {
+	start, err := filepath.Abs(named)
 	if err != nil {
-		return "", fmt.Errorf("finding the project's directory: %w", err)
+		return "", nil, fmt.Errorf("finding the project's directory: %w", err)
 	}
-	for directory := start; ; directory = filepath.Dir(directory) {
-		text, err := os.ReadFile(filepath.Join(directory, projectFile))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", fmt.Errorf("finding the project's directory: %w", err)
+	var unread error // of a file that may be the project's
+	for directory, last := start, ""; directory != last; last, directory = directory, filepath.Dir(directory) {
+		file := filepath.Join(directory, projectFile)
+		project, err := workspace.LoadProject(file)
+		switch {
+		case err == nil && project.Name == Project:
+			return directory, project, nil
+		case err == nil && named != "":
+			return "", nil, fmt.Errorf("%s is of the project %s, not %s; name the fleet's directory with --dir", file, project.Name, Project)
+		case err != nil && !errors.Is(err, fs.ErrNotExist) && unread == nil:
+			unread = fmt.Errorf("reading the project: %w", err)
 		}
-		var project struct {
-			Name string `yaml:"name"`
+		if named != "" {
+			break
 		}
-		if err := encoding.YAML.Unmarshal(text, &project); err == nil && project.Name == Project {
-			return directory, nil
-		}
-		if directory == filepath.Dir(directory) {
-			return "", fmt.Errorf("%s does not lie in the fleet repository; change to a directory of it, or name the project with --dir", start)
-		}
+	}
+	switch {
+	case unread != nil:
+		return "", nil, unread
+	case named != "":
+		return "", nil, fmt.Errorf("there is no %s; run this in the project's directory, or name it with --dir", filepath.Join(start, projectFile))
+	default:
+		return "", nil, fmt.Errorf("%s does not lie in the fleet repository; change to a directory of it, or name the project with --dir", start)
 	}
 }
 
@@ -55,8 +57,8 @@ const projectFile = "Pulumi.yaml"
 // commands. What is judged is what an update from the same shell would read.
 const configFileVariable = "PULUMI_OPTION_CONFIG_FILE"
 
-// StackFile returns the file that the Pulumi CLI would read for the stack.
-func StackFile(directory, stack string) string {
+// stackFile returns the file that the Pulumi CLI would read for the stack.
+func stackFile(directory, stack string) string {
 	if file := os.Getenv(configFileVariable); file != "" {
 		if filepath.IsAbs(file) {
 			return file
@@ -81,18 +83,16 @@ func StackName(name string) (string, error) {
 	return parts[len(parts)-1], nil
 }
 
-// Open reads the settings of a stack in a project's directory as Pulumi does: keys without
-// a namespace are the project's, and the defaults of Pulumi.yaml count. Nothing is
-// decrypted, so nobody needs a passphrase to judge a pull request.
-func Open(directory, stack string) (Config, error) {
-	project, err := workspace.LoadProject(filepath.Join(directory, projectFile))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return Config{}, fmt.Errorf("there is no %s; run this in the project's directory, or name it with --dir", filepath.Join(directory, projectFile))
-	case err != nil:
-		return Config{}, fmt.Errorf("reading the project: %w", err)
+// Open reads the settings of a stack as Pulumi does: keys without a namespace are the
+// project's, and the defaults of Pulumi.yaml count. Nothing is decrypted, so nobody needs a
+// passphrase to judge a pull request. The project is that in the named directory, or else
+// the nearest one at or above the working directory.
+func Open(named, stack string) (Config, error) {
+	directory, project, err := findProject(named)
+	if err != nil {
+		return Config{}, err
 	}
-	file := StackFile(directory, stack)
+	file := stackFile(directory, stack)
 	stored, err := readFile(file, project)
 	if err != nil {
 		return Config{}, err
@@ -101,7 +101,7 @@ func Open(directory, stack string) (Config, error) {
 	if err := applyDefaults(stored, project); err != nil {
 		return Config{}, err
 	}
-	c := Config{values: map[string]value{}, others: map[string]value{}, inherited: map[string]bool{}, file: filepath.Base(file)}
+	c := Config{Directory: directory, values: map[string]value{}, others: map[string]value{}, inherited: map[string]bool{}, file: filepath.Base(file)}
 	for key, stands := range stored {
 		v, err := fromStored(stands)
 		if err != nil { // the text of the error could quote a value
@@ -130,15 +130,18 @@ func readFile(file string, project *workspace.Project) (config.Map, error) {
 	if err := checkKeys(text, string(project.Name)); err != nil {
 		return nil, fmt.Errorf("%s is not a Pulumi stack file: %w", file, err)
 	}
-	stackFile, err := workspace.LoadProjectStack(nil, project, file)
+	read, err := workspace.LoadProjectStack(nil, project, file)
 	if err != nil {
 		return nil, fmt.Errorf("%s is not a Pulumi stack file: a part of it is not of the form that Pulumi writes; compare it with the committed one", file)
 	}
-	return stackFile.Config, nil
+	return read.Config, nil
 }
 
 // harmless is what the YAML parser says without quoting what it reads.
-var harmless = regexp.MustCompile(`line \d+: (did not find expected|could not find expected|found character that cannot|found unexpected|mapping values are not|block .* not allowed).*|control characters are not allowed`)
+var harmless = regexp.MustCompile(`line \d+: (did not find|could not find|found|mapping (values|keys) are not|block .* not allowed)[^\n]*|control characters are not allowed|(invalid|incomplete) [a-z ]*UTF-8[a-z ]*`)
+
+// alreadyDefined is what it says of a key that an object has twice.
+var alreadyDefined = regexp.MustCompile(`line (\d+): mapping key .* already defined at line (\d+)`)
 
 // checkKeys reports what Pulumi would not read, or would read differently from one time to
 // the next.
@@ -146,6 +149,9 @@ func checkKeys(text []byte, project string) error {
 	text = []byte(strings.TrimPrefix(string(text), "\ufeff"))
 	var raw any
 	if err := encoding.YAML.Unmarshal(text, &raw); err != nil {
+		if lines := alreadyDefined.FindStringSubmatch(err.Error()); lines != nil {
+			return fmt.Errorf("line %s has a key that line %s has already; keep one", lines[1], lines[2])
+		}
 		// Other words of the parser could quote a value.
 		if said := harmless.FindString(err.Error()); said != "" {
 			return fmt.Errorf("it cannot be read as YAML: %s", said)

@@ -276,6 +276,10 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 		"a key of three":     {"config:\n  a:b:c: c4n4ry\n", `the key "a:b:c"; accepted: NAMESPACE:NAME`},
 		"twice":              {"config:\n  rollout: asms\n  alorig:rollout: psydge\n", `alorig:rollout twice, as "alorig:rollout" and "rollout"`},
 		"twice, the old way": {"config:\n  alorig:config:tls: internal\n  alorig:tls: cloudflare\n", "alorig:tls twice"},
+		"the same key twice": {"config:\n  alorig:secrets:\n    c4n4ry: 1\n  alorig:tls: internal\n  alorig:secrets: {}\n", "line 5 has a key that line 2 has already; keep one"},
+		"a wrong escape":     {"config:\n  alorig:redisPassword: \"c4n4ry\\d\"\n", "line 2: found unknown escape character"},
+		"no text":            {"config:\n  alorig:redisPassword: c4n4ry\xff\n", "UTF-8"},
+		"a merge":            {"config:\n<<<<<<< HEAD\n  alorig:tls: internal\n=======\n", "line "},
 		"another part":       {"secretsprovider: {c4n4ry: 1}\nconfig:\n  alorig:tls: internal\n", "a part of it is not of the form"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -290,9 +294,6 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 				}
 			}
 		})
-	}
-	if _, err := Open(t.TempDir(), "dev"); err == nil || !strings.Contains(err.Error(), "Pulumi.yaml") || !strings.Contains(err.Error(), "--dir") {
-		t.Errorf("no project: %v", err)
 	}
 	if _, err := Open(project(t, ""), "staging"); err == nil || !strings.Contains(err.Error(), "Pulumi.staging.yaml") || !strings.Contains(err.Error(), "--stack") {
 		t.Errorf("no stack: %v", err)
@@ -323,7 +324,7 @@ func TestWindowsLineEnds(t *testing.T) {
 	}
 }
 
-func TestDirectory(t *testing.T) {
+func TestTheProjectIsFound(t *testing.T) {
 	dir := project(t, "")
 	below := filepath.Join(dir, "a", "b")
 	if err := os.MkdirAll(below, 0o700); err != nil {
@@ -336,20 +337,37 @@ func TestDirectory(t *testing.T) {
 		}
 		return path
 	}
-	t.Chdir(below)
-	for _, named := range []string{"", "../..", dir} {
-		if got, err := Directory(named); err != nil || resolved(got) != resolved(dir) || !filepath.IsAbs(got) {
-			t.Errorf("%q: %s, %v", named, got, err)
+	finds := func(when, named string) {
+		t.Helper()
+		if c, err := Open(named, "dev"); err != nil || resolved(c.Directory) != resolved(dir) || !filepath.IsAbs(c.Directory) {
+			t.Errorf("%s: %s, %v", when, c.Directory, err)
 		}
 	}
+	fails := func(when, named string, says ...string) {
+		t.Helper()
+		_, err := Open(named, "dev")
+		for _, want := range says {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v, want %q", when, err, want)
+			}
+		}
+	}
+	t.Chdir(below)
+	finds("from below", "")
+	finds("by a relative name", "../..")
+	finds("by its name", dir)
 	write(t, filepath.Join(below, "Pulumi.yaml"), "name: another\nruntime: go\n")
-	if got, err := Directory(""); err != nil || resolved(got) != resolved(dir) {
-		t.Errorf("below another project: %s, %v", got, err)
-	}
+	finds("below another project", "")
+	fails("another project by its name", ".", "Pulumi.yaml is of the project another, not alorig", "--dir")
+	write(t, filepath.Join(below, "Pulumi.yaml"), "<<<<<<< HEAD\n")
+	finds("below a broken project", "")
+
 	t.Chdir(t.TempDir())
-	if _, err := Directory(""); err == nil || !strings.Contains(err.Error(), "does not lie in the fleet repository") || !strings.Contains(err.Error(), "--dir") {
-		t.Errorf("elsewhere: %v", err)
-	}
+	fails("elsewhere", "", "does not lie in the fleet repository", "--dir")
+	fails("no project by its name", ".", "there is no ", "Pulumi.yaml", "--dir")
+	write(t, "Pulumi.yaml", "name: alorig\n<<<<<<< HEAD\nruntime: go\n")
+	fails("a broken project", "", "reading the project: could not unmarshal", "Pulumi.yaml", "line 3")
+	fails("a broken project by its name", ".", "reading the project: could not unmarshal")
 }
 
 func TestStackName(t *testing.T) {
@@ -525,6 +543,18 @@ func TestOnePlainSecretAmongEncryptedOnes(t *testing.T) {
 		pulumiConfig(m).follow(t, inFile[0], "new")
 		if problems := problemsOf(t, open(t, m), needs()); problems != nil {
 			t.Errorf("%s: the remedy was followed, and still: %v", path, problems)
+		}
+	}
+}
+
+// A number in the place of secrets may be one of them.
+func TestANumberForSecretsIsNotPrinted(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"secrets", "secrets.psydge"} {
+		m := sealedFile(t)
+		put(t, m, path, config.NewTypedValue("44444444", config.TypeInt))
+		if p := find(t, problemsOf(t, open(t, m), needs()), path); !strings.HasSuffix(p.Problem, ", not an object") { // problemsOf looks for the number
+			t.Errorf("%s: %s", path, p.Problem)
 		}
 	}
 }

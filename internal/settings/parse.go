@@ -264,10 +264,16 @@ func (p *parser) object(key, accepts string) (given map[string]value, ok bool) {
 
 // shape describes a value that should have members, and quotes no secret.
 func (p *parser) shape(key string, v value) string {
-	if key == "secrets" && v.kind == words {
+	switch {
+	case key != "secrets":
+		return v.is()
+	case v.kind == words:
 		return "is a text"
+	case v.kind == number || v.kind == truth:
+		return "is a " + v.name()
+	default:
+		return v.is()
 	}
-	return v.is()
 }
 
 // only reports the members that nothing reads of an object that has no others than known
@@ -371,7 +377,7 @@ func (p *parser) registry() *Registry {
 		accepts: "a registry's host name, with a port if need be", example: "ghcr.io", standIn: "registry.invalid", required: true, check: isHostPort,
 	})
 	r.Username = p.text("registry.username", given["username"], want{
-		accepts: "the registry's user", example: "USER", standIn: "user", required: true,
+		accepts: "the registry's user", example: "USER", standIn: "user", required: true, hide: true, // USER:PASSWORD may have been pasted
 		check: func(text string) error {
 			if strings.ContainsFunc(text, func(r rune) bool { return r == ':' || unicode.IsSpace(r) || unicode.IsControl(r) }) {
 				return errForm
@@ -479,33 +485,40 @@ func (p *parser) adminCIDRs(key, neededBy string) []netip.Prefix {
 		return nil
 	}
 	var cidrs []netip.Prefix
-	share := 0.0 // of all IPv4 or IPv6 addresses, whichever is larger
-	shares := map[bool]float64{}
+	at := map[netip.Prefix]int{} // where one stands; another may be malformed
 	for i, element := range v.row {
 		text := p.text(index(key, i), element, want{
 			accepts: "an address range with no bits set behind its length, IPv4 from /8 and IPv6 from /19 on", example: example,
 			standIn: fmt.Sprintf("192.0.2.%d/32", i%256), required: true, check: isAdminRange,
 		})
-		r, err := netip.ParsePrefix(text)
-		if err != nil {
-			continue
+		if r, err := netip.ParsePrefix(text); err == nil {
+			cidrs, at[r] = append(cidrs, r), i
 		}
-		if !slices.ContainsFunc(cidrs, r.Overlaps) {
-			shares[r.Addr().Is4()] += 1 / float64(uint64(1)<<min(r.Bits(), 62))
-			share = max(share, shares[r.Addr().Is4()])
-		}
-		cidrs = append(cidrs, r)
 	}
-	if share >= 1.0/16 {
-		widest := slices.IndexFunc(cidrs, func(r netip.Prefix) bool {
-			return r.Bits() == slices.MinFunc(cidrs, func(a, b netip.Prefix) int { return cmp.Compare(a.Bits(), b.Bits()) }).Bits()
-		})
-		p.bad(key, fmt.Sprintf("admits %.0f %% of all addresses in %d ranges", share*100, len(cidrs)), "the administrators' own addresses", set(index(key, widest), example))
+	if share, widest := shareOf(cidrs); share >= 1.0/16 {
+		p.bad(key, fmt.Sprintf("admits %.0f %% of all addresses in %d ranges", share*100, len(cidrs)), "the administrators' own addresses", set(index(key, at[widest]), example))
 	}
 	if neededBy == "" {
 		return nil
 	}
 	return cidrs
+}
+
+// shareOf is how much of all IPv4 or all IPv6 addresses the ranges have, whichever is
+// more, and the widest of them.
+func shareOf(ranges []netip.Prefix) (share float64, widest netip.Prefix) {
+	// The widest first: what lies within another range does not count again.
+	sorted := slices.SortedStableFunc(slices.Values(ranges), func(a, b netip.Prefix) int { return cmp.Compare(a.Bits(), b.Bits()) })
+	shares := map[bool]float64{}
+	for i, r := range sorted {
+		if !slices.ContainsFunc(sorted[:i], r.Overlaps) {
+			shares[r.Addr().Is4()] += 1 / float64(uint64(1)<<min(r.Bits(), 62))
+		}
+	}
+	if len(sorted) > 0 {
+		widest = sorted[0]
+	}
+	return max(shares[true], shares[false]), widest
 }
 
 // restrictedHost is a host that only administrators may reach; "" when there is none.
@@ -633,7 +646,7 @@ func isHostPort(text string) error {
 		return isHost(text)
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-		return fmt.Errorf("with the port %q; a port is from 1 to 65535", port)
+		return errors.New("with a wrong port; a port is from 1 to 65535")
 	}
 	return isHost(host)
 }

@@ -235,8 +235,8 @@ func TestWrongSettings(t *testing.T) {
 		{"zone id of another domain", "zones", `{"a.com":"9f8e7d6c5b4a3928a1b2c3d4e5f60718","psydge.com":"9f8e7d6c5b4a3928a1b2c3d4e5f60718"}`, `zones["a.com"]`, "the id of psydge.com", ""},
 		{"no Cloudflare token", "cloudflareApiToken", unset, "", "is not set", "set --secret 'alorig:cloudflareApiToken'"},
 		{"URL for a host", "cloudflareApiHostname", "https://localhost", "", "a host name", ""},
-		{"host with a port too large", "cloudflareApiHostname", "localhost:65536", "", `with the port "65536"; a port is from 1 to 65535`, ""},
-		{"host with no port", "cloudflareApiHostname", "localhost:", "", `with the port ""`, ""},
+		{"host with a port too large", "cloudflareApiHostname", "localhost:65536", "", `is "localhost:65536", with a wrong port; a port is from 1 to 65535`, ""},
+		{"host with no port", "cloudflareApiHostname", "localhost:", "", `is "localhost:", with a wrong port`, ""},
 
 		{"image missing", "images", `{"snapify-backend":"ghcr.io/a/b:1"}`, `images["psydge-backend"]`, "is not set", `set --path 'alorig:images["psydge-backend"]' 'ghcr.io/alorig/psydge-backend@sha256:DIGEST'`},
 		{"image misspelt", "images", `{"psydge-backnd":"ghcr.io/a/b:1"}`, `images["psydge-backend"]`, `alorig:images["psydge-backnd"] is: is that misspelt?`, ""},
@@ -354,15 +354,29 @@ func TestManyRangesAreEverybodyToo(t *testing.T) {
 	}
 	for name, ranges := range map[string][]string{
 		"two halves": {"0.0.0.0/1", "128.0.0.0/1"}, "all of /8": split(8, 256)[1:], "a sixteenth": split(8, 32)[2:26],
+		"a part of each before it": parts(split(8, 32)[2:26]),
 	} {
 		if problems := problemsOf(t, inUse().with("adminCidrs", asJSON(ranges)).config(), needs()); len(problems) == 0 {
 			t.Errorf("%s: accepted", name)
 		}
 	}
+	// The remedy names the widest, where it stands.
+	ranges := append([]string{"x", "4.0.0.0/24"}, split(8, 32)[5:26]...)
+	if p := find(t, problemsOf(t, inUse().with("adminCidrs", asJSON(ranges)).config(), needs()), "adminCidrs"); p.Remedy != "pulumi config set --path 'alorig:adminCidrs[2]' ADDRESS/32" {
+		t.Error(p.Remedy)
+	}
 	same := []string{"8.0.0.0/8", "8.0.0.0/8", "8.0.0.0/9", "8.1.0.0/16", "2600::/24"}
 	if problems := problemsOf(t, inUse().with("adminCidrs", asJSON(same)).config(), needs()); problems != nil {
 		t.Errorf("the same range counts again: %v", problems)
 	}
+}
+
+// parts puts a part of each range before it.
+func parts(ranges []string) (all []string) {
+	for _, r := range ranges {
+		all = append(all, strings.Replace(r, "/8", "/24", 1), r)
+	}
+	return all
 }
 
 // A sandbox has no public address.
@@ -455,9 +469,28 @@ func TestAPastedKeyIsNotPrinted(t *testing.T) {
 			}
 			if _, err := Parse(g.config(), needs()); err == nil {
 				t.Errorf("%s: accepted", path)
-			} else if path == "ssh.hostKey" && strings.Contains(err.Error(), line) || strings.Contains(err.Error(), "BEGIN OPENSSH") {
+			} else if text := err.Error(); strings.Contains(text, line) || strings.Contains(text, letters) || strings.Contains(text, "BEGIN OPENSSH") {
 				t.Errorf("%s prints the key: %v", path, err)
 			}
+		}
+	}
+}
+
+// Nor is a password or a token in a text of another kind.
+func TestAPastedSecretIsNotPrinted(t *testing.T) {
+	t.Parallel()
+	for path, pasted := range map[string]string{
+		"postgres.host": "postgres://postgres:c4n4ry@localhost/app", "registry.address": "https://alorig:c4n4ry@ghcr.io", "registry.username": "alorig:c4n4ry",
+		"cloudflareApiHostname": "https://c4n4ry@localhost", "dockerSocket": "tcp://op:c4n4ry@server:2376", "acmeEmail": "smtp://op:c4n4ry@alorig.com{25}",
+		"zones.a": "c4n4ry5fA0t3R2mQx7Lk9ZbV4nWc8YdE1sHgJuPi", "serverAddress": "ghp_c4n4ryA0t3R2mQx7Lk9ZbV4nWc8YdE1sHgJu", "images.a": "alorig:c4n4ryA0t3R2mQx7Lk9ZbV4nWc8YdE1sHgJu@ghcr.io/a",
+	} {
+		key, name, nested := strings.Cut(path, ".")
+		g := inUse().with(key, pasted)
+		if nested {
+			g = inUse().with(key, asJSON(map[string]string{name: pasted}))
+		}
+		if problems := problemsOf(t, g.config(), needs()); len(problems) == 0 { // which looks for the canary
+			t.Errorf("%s: accepted", path)
 		}
 	}
 }

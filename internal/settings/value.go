@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
 )
@@ -167,15 +167,23 @@ func (v value) unseen(path string) []string {
 	return paths
 }
 
+// secretive are texts that may hold a secret which was pasted where another value belongs:
+// an address with a password, an object, a key or a token. A token is one run of letters and
+// digits that is longer than a zone's id.
+var secretive = regexp.MustCompile(`^[{\[]|://[^/]*@|PRIVATE KEY|[[:cntrl:]]|[A-Za-z0-9+/=_-]{33}`)
+
+// digest is a long run of digits that is no secret.
+var digest = regexp.MustCompile(`sha256:[0-9a-f]+`)
+
 // is describes a value that is not what is accepted. It quotes only what stands in plain
-// text, is short, and does not look like a key or an object.
+// text, is short, and does not look like a secret.
 func (v value) is() string {
 	switch v.kind {
 	case words:
 		switch {
 		case v.stored != plain:
 			return "is kept encrypted and is not of the accepted form"
-		case len(v.text) > 100 || strings.HasPrefix(v.text, "{") || strings.HasPrefix(v.text, "[") || strings.Contains(v.text, "PRIVATE KEY") || strings.ContainsFunc(v.text, unicode.IsControl):
+		case len(v.text) > 100 || secretive.MatchString(digest.ReplaceAllString(v.text, "")):
 			return "is not of the accepted form (its value is not shown)"
 		default:
 			return fmt.Sprintf("is %q", v.text)
