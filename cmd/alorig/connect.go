@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"strconv"
-	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -56,11 +55,6 @@ message that begins with "alorig:", when there is no way to the server.`,
 	return cmd
 }
 
-// exitCode ends this program with the exit code of the command that it ran.
-type exitCode int
-
-func (e exitCode) Error() string { return "exit code " + strconv.Itoa(int(e)) }
-
 // exitNoCommand is what shells end with when there is no command of a name.
 const exitNoCommand exitCode = 127
 
@@ -104,25 +98,15 @@ func connect(cmd *cobra.Command, s stackFlags, args []string) error {
 	default:
 		return err
 	}
-	said := &lines{to: terminal.NewWriter(stderr)}
-	forward, err := server.Forward(ctx, port, postgres, said.fault)
+	said := terminal.NewWriter(stderr) // the command has the terminal too: each fault is one write
+	forward, err := server.Forward(ctx, port, postgres, func(err error) {
+		fmt.Fprintf(said, "alorig: a connection to PostgreSQL failed: %v\n", err)
+	})
 	if err != nil {
 		return err
 	}
 	defer forward.Close() //nolint:errcheck // likewise
 	return runConnected(cmd, args)
-}
-
-// lines prints faults while the command has the terminal.
-type lines struct {
-	mu sync.Mutex
-	to io.Writer
-}
-
-func (l *lines) fault(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	fmt.Fprintf(l.to, "alorig: a connection to PostgreSQL failed: %v\n", err)
 }
 
 // runConnected runs the command with this process's own terminal and passes signals on.
@@ -134,6 +118,9 @@ func runConnected(cmd *cobra.Command, args []string) error {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
 	defer signal.Stop(signals)
+	if err := cmd.Context().Err(); err != nil {
+		return fmt.Errorf("interrupted before %s was started: %w", args[0], err)
+	}
 	if err := child.Start(); err != nil {
 		return fmt.Errorf("starting %s: %w", args[0], err)
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -187,5 +189,27 @@ func TestConnectWithoutAWay(t *testing.T) {
 	code, stdout, stderr := alorig(t, "connect", "--stack", "sandbox", "--dir", w.dir, "--", "sh", "-c", "echo ran; exit 3")
 	if code != 3 || stdout != "ran\n" || stderr != "PostgreSQL is at 172.30.0.2:5432; the settings of sandbox need no way to it.\n" {
 		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+}
+
+// Whoever has asked for the end before the command begins does not mean the command.
+func TestConnectInterruptedBeforeTheCommand(t *testing.T) {
+	w := newWreck(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var stdout, stderr bytes.Buffer
+	code := run(ctx, []string{"connect", "--stack", "sandbox", "--dir", w.dir, "--", "sh", "-c", "echo ran"}, &stdout, &stderr)
+	if code != exitFault || stdout.Len() > 0 || !strings.Contains(stderr.String(), "interrupted before sh was started") {
+		t.Errorf("exit code %d: %s%s", code, stdout.String(), stderr.String())
+	}
+}
+
+// A flag of the command is no flag of alorig.
+func TestConnectIsNotAskedForJSON(t *testing.T) {
+	for _, args := range [][]string{{"connect", "sh", "preview", "--json"}, {"connect", "--", "sh", "preview", "--json"}} {
+		args = append([]string{args[0], "--stack", "staging", "--dir", "../.."}, args[1:]...)
+		if code, stdout, stderr := alorig(t, args...); code != exitFault || stdout != "" || !strings.HasPrefix(stderr, "alorig: ") {
+			t.Errorf("%v: exit code %d: %s%s", args, code, stdout, stderr)
+		}
 	}
 }

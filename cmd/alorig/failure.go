@@ -29,7 +29,7 @@ func writeFailure(w *printer, err error) {
 }
 
 // asksJSON reports whether the answer is to be JSON. A command line that could not be read
-// to its end may ask for it too.
+// to its end may ask for it too. What connect runs has flags of its own.
 func asksJSON(cmd *cobra.Command, args []string) bool {
 	if cmd != nil {
 		if flag := cmd.Flags().Lookup("json"); flag != nil && flag.Changed {
@@ -37,6 +37,9 @@ func asksJSON(cmd *cobra.Command, args []string) bool {
 		}
 		if format := cmd.Flags().Lookup("format"); format != nil && format.Changed {
 			return format.Value.String() == "json"
+		}
+		if cmd.Name() == "connect" {
+			args = args[:len(args)-len(cmd.Flags().Args())]
 		}
 	}
 	if end := slices.Index(args, "--"); end >= 0 {

@@ -86,7 +86,7 @@ type table struct {
 	rows  [][]string
 }
 
-// tables are the ledger's maps, in the seed's order.
+// tables show every allocation, in the order of the owner's plan.
 func tables(l ledger.Ledger) []table {
 	ladder := table{title: "RAM ladder", head: []string{"after", "adds", "steady state", "to the trigger of " + l.Server.UpgradeTrigger.String(), "headroom of " + l.Server.Memory.String(), "hard limits", "with one transient"}}
 	for _, r := range l.Ladder() {

@@ -55,7 +55,7 @@ func TestLedgerAsJSON(t *testing.T) {
 	}
 }
 
-// Every allocation of the seed stands in the tables that people read.
+// Every allocation of the ledger stands in the tables that people read.
 func TestLedgerForPeople(t *testing.T) {
 	t.Parallel()
 	_, table, _ := alorig(t, "ledger")

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -28,8 +29,13 @@ const (
 	exitFault   = 2 // the input or the machine is at fault
 )
 
+// exitCode ends a command that has said all there is to say.
+type exitCode int
+
+func (e exitCode) Error() string { return "exit code " + strconv.Itoa(int(e)) }
+
 // errRefused ends a command whose verdict has been printed.
-var errRefused = errors.New("refused")
+const errRefused exitCode = exitRefused
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -76,28 +82,24 @@ fault and there is no verdict. connect and recover have their own.`,
 	root.SetOut(out)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
-	if err == nil && out.err != nil {
-		err = fmt.Errorf("printing the answer: %w", out.err)
-	}
-	var ended exitCode
+	var code exitCode
 	switch {
-	case err == nil:
-		return exitClean
-	case errors.As(err, &ended):
-		return int(ended)
-	case errors.Is(err, errRefused):
-		return exitRefused
-	default:
-		if asksJSON(cmd, args) && out.err == nil {
-			writeFailure(out, err)
-			if out.err == nil {
-				return exitFault
-			}
-			err = fmt.Errorf("%w; and printing it: %w", err, out.err)
+	case err == nil, errors.As(err, &code):
+		err = nil
+	case asksJSON(cmd, args) && out.err == nil:
+		writeFailure(out, err)
+		if out.err == nil {
+			return exitFault
 		}
+	}
+	if out.err != nil { // a verdict that reached nobody is none
+		err = errors.Join(err, fmt.Errorf("printing the answer: %w", out.err))
+	}
+	if err != nil {
 		fmt.Fprintf(stderr, "%s %s\n", color.RedString("alorig:"), terminal.Text(err.Error()))
 		return exitFault
 	}
+	return int(code)
 }
 
 // helpCommand is cobra's, but for a command that does not exist: that is no success.
@@ -130,8 +132,7 @@ func unknownCommand(root *cobra.Command, name string) error {
 	return fmt.Errorf("there is no command %q; there are %s, and alorig --help says what each does", name, strings.Join(names, ", "))
 }
 
-// printer keeps the first error of what is printed: whoever prints need not look, and a
-// verdict that reached nobody is no success.
+// printer keeps the first error of what is printed, so that whoever prints need not look.
 type printer struct {
 	w   io.Writer
 	err error

@@ -245,6 +245,7 @@ func TestAFailingWriteIsAFault(t *testing.T) {
 	for _, args := range [][]string{
 		{"check", "--json", "--dir", "../.."},
 		{"check", "--dir", "../.."},
+		{"check", "--dir", project(t, "alorig/psydge-backend@", "alorig/snapify-backend@")},
 		{"ledger"},
 		{"ledger", "--json"},
 		{"ledger", "--format", "svg"},
