@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/alorig/fleet/internal/recovery"
+	"github.com/alorig/fleet/internal/terminal"
 	"github.com/alorig/fleet/stacks"
 )
 
@@ -55,13 +56,15 @@ for you to decide; 2 the input or the machine is at fault.`,
 
 // outcome is what recover reports to machines.
 type outcome struct {
-	Found recovery.Found `json:"found"`
-	Plan  recovery.Plan  `json:"plan"`
-	Done  bool           `json:"done"` // the steps were taken
+	Found recovery.Found `json:"found"`         // what was not looked at is null
+	Plan  recovery.Plan  `json:"plan,omitzero"` // of all that was to be looked at
+	Done  bool           `json:"done"`          // the steps were taken
 	// Remaining is what is still in the way after them.
 	Remaining *recovery.Plan `json:"remaining,omitempty"`
 	// Stopped says why not all steps were taken: another process has locked the stack.
 	Stopped string `json:"stopped,omitempty"`
+	// Error says what failed. Steps before it may have been taken.
+	Error string `json:"error,omitempty"`
 }
 
 func (r recoverer) run(cmd *cobra.Command) error {
@@ -72,24 +75,24 @@ func (r recoverer) run(cmd *cobra.Command) error {
 		return err
 	}
 	mending, err := recovery.Open(ctx, recovery.Options{
-		Directory: r.directory, Stack: r.file, Settings: read, Ledger: f.Ledger, HolderIsGone: r.isGone, Progress: cmd.ErrOrStderr(),
+		Directory: r.directory, Stack: r.file, Named: r.stack, Settings: read, Ledger: f.Ledger, HolderIsGone: r.isGone, Progress: cmd.ErrOrStderr(),
 	})
 	if err != nil {
 		return err
 	}
 	defer mending.Close()
-	var o outcome
-	if o.Found, err = mending.Look(ctx); err != nil {
-		return err
-	}
-	o.Plan = recovery.MakePlan(o.Found)
 	out := cmd.OutOrStdout()
 	if r.json {
-		return r.machine(ctx, mending, &o, out, cmd.ErrOrStderr())
+		return r.machine(ctx, mending, out, cmd.ErrOrStderr())
 	}
-	describe(out, o.Found, o.Plan)
-	if len(o.Plan.Steps) == 0 {
-		return conclude(out, o.Plan)
+	found, err := mending.Look(ctx)
+	if err != nil {
+		return err
+	}
+	plan := recovery.MakePlan(found)
+	describe(out, found, plan)
+	if len(plan.Steps) == 0 {
+		return conclude(out, plan)
 	}
 	if !r.yes {
 		switch agreed, asked := agree(ctx, cmd.InOrStdin(), out); {
@@ -101,9 +104,9 @@ func (r recoverer) run(cmd *cobra.Command) error {
 			return errRefused
 		}
 	}
-	again, remaining, err := mending.Recover(ctx, o.Plan, func(text string) { fmt.Fprintln(out, text) })
+	again, remaining, err := mending.Recover(ctx, plan, func(text string) { fmt.Fprintln(out, text) })
 	if errors.Is(err, recovery.ErrHeld) {
-		fmt.Fprintf(out, "%s: %v.\n", color.RedString("Stopped"), err)
+		fmt.Fprintf(out, "%s: %s.\n", color.RedString("Stopped"), terminal.Text(err.Error()))
 		return errRefused
 	}
 	if err != nil {
@@ -117,26 +120,39 @@ func (r recoverer) run(cmd *cobra.Command) error {
 }
 
 // machine reports as JSON, and takes the steps only with --yes.
-func (r recoverer) machine(ctx context.Context, mending *recovery.Recovery, o *outcome, out, progress io.Writer) error {
-	remaining := o.Plan
-	if r.yes && len(o.Plan.Steps) > 0 {
-		_, rest, err := mending.Recover(ctx, o.Plan, func(text string) { fmt.Fprintln(progress, text) })
-		switch {
-		case errors.Is(err, recovery.ErrHeld):
-			o.Stopped = err.Error()
-		case err != nil:
-			return err
-		default:
-			o.Done, o.Remaining, remaining = true, &rest, rest
-		}
+func (r recoverer) machine(ctx context.Context, mending *recovery.Recovery, out, progress io.Writer) error {
+	o, err := r.outcome(ctx, mending, progress)
+	code := errRefused
+	switch {
+	case errors.Is(err, recovery.ErrHeld):
+		o.Stopped = err.Error()
+	case err != nil:
+		o.Error, code = err.Error(), exitFault
+	case o.Done && o.Remaining.Clear(), !o.Done && o.Plan.Clear():
+		code = exitClean
 	}
 	if err := writeJSON(out, o); err != nil {
 		return fmt.Errorf("writing the outcome: %w", err)
 	}
-	if o.Stopped != "" || !remaining.Clear() {
-		return errRefused
+	if code == exitClean {
+		return nil
 	}
-	return nil
+	return code
+}
+
+func (r recoverer) outcome(ctx context.Context, mending *recovery.Recovery, progress io.Writer) (o outcome, err error) {
+	if o.Found, err = mending.Look(ctx); err != nil {
+		return o, err
+	}
+	o.Plan = recovery.MakePlan(o.Found)
+	if !r.yes || len(o.Plan.Steps) == 0 {
+		return o, nil
+	}
+	_, remaining, err := mending.Recover(ctx, o.Plan, func(text string) { fmt.Fprintln(progress, text) })
+	if err == nil {
+		o.Done, o.Remaining = true, &remaining
+	}
+	return o, err
 }
 
 // describe prints what was found and the steps.
@@ -144,13 +160,13 @@ func describe(w io.Writer, f recovery.Found, p recovery.Plan) {
 	bold := color.New(color.Bold)
 	fmt.Fprintf(w, "Stack %s, state in %s.\n", bold.Sprint(f.Stack), f.Backend)
 	if f.NoLocks {
-		fmt.Fprintln(w, "This backend does not show its locks, so it is not known whether an update is running. `pulumi cancel` ends one that hangs.")
+		fmt.Fprintln(w, "This backend does not show its locks, so it is not known whether an update is running.")
 	}
 	for _, l := range f.Locks {
 		fmt.Fprintf(w, "  lock       %s: %s, %s\n", l, l.Verdict, l.Why)
 	}
 	for _, o := range f.Operations {
-		fmt.Fprintf(w, "  pending    %s %s %s%s\n", o.Kind, o.Type, o.Name, map[bool]string{true: ", which exists"}[o.Exists != ""])
+		fmt.Fprintf(w, "  pending    %s %s %s%s\n", o.Kind, terminal.Line(o.Type), o.Name, map[bool]string{true: ", which exists"}[o.Exists != ""])
 	}
 	for _, c := range f.Containers {
 		switch {

@@ -26,12 +26,13 @@ type wreck struct {
 // fakeCLI answers with files. A refresh settles, and leaves what it was called with.
 const fakeCLI = `#!/bin/sh
 cd %[1]q
+echo "$*" >>calls
 case "$*" in
 *"config get"*) echo hunter2 ;;
 *version*) echo v3.259.0 ;;
 *whoami*) printf '{"url": "file://%%s"}\n' %[1]q ;;
 *export*) [ ! -e meanwhile ] || mv meanwhile .pulumi/locks/organization/alorig/sandbox/one.json; [ ! -e fault ] || { cat fault >&2; echo hunter2; exit 255; }; cat state.json ;;
-*refresh*) echo "$*" >>ran; echo '{"version": 3, "deployment": {}}' >state.json ;;
+*refresh*) [ ! -e stuck ] || { cat stuck >&2; exit 255; }; echo "$*" >>ran; echo '{"version": 3, "deployment": {}}' >state.json ;;
 esac
 `
 
@@ -213,6 +214,57 @@ func TestRecoverAsJSON(t *testing.T) {
 		if yes && (o.Remaining == nil || !o.Remaining.Clear()) {
 			t.Errorf("remaining is %+v", o.Remaining)
 		}
+	}
+}
+
+// What was found stands in the JSON of a failure too, and what was not looked at is null.
+func TestRecoverAsJSONAfterAFault(t *testing.T) {
+	fault := func(w *wreck, args ...string) outcome {
+		t.Helper()
+		code, stdout, stderr := w.recover(append(args, "--json")...)
+		var o outcome
+		decoder := json.NewDecoder(strings.NewReader(stdout))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&o); err != nil || decoder.More() {
+			t.Fatalf("not one JSON value: %v: %s%s", err, stdout, stderr)
+		}
+		if code != exitFault || o.Done || o.Remaining != nil || len(o.Found.Locks) != 1 || o.Found.Locks[0].Host != "elsewhere" {
+			t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+		}
+		return o
+	}
+	w := newWreck(t)
+	w.lock(1, "elsewhere")
+	w.pending()
+	w.write("stuck", "error: the provider cannot be reached\n")
+	if o := fault(w, "--yes", "--lock-holder-is-gone"); !strings.Contains(o.Error, "step 2, settle sandbox: pulumi refresh: error: the provider cannot be reached") || len(o.Found.Operations) != 1 || len(o.Plan.Steps) != 2 {
+		t.Errorf("a step failed: %+v", o)
+	}
+	w.lock(1, "elsewhere")
+	w.write("fault", "error: the state is gone\n")
+	if o := fault(w); !strings.Contains(o.Error, "pulumi stack export: error: the state is gone") || o.Found.Operations != nil || o.Found.Containers != nil || o.Plan.Steps != nil {
+		t.Errorf("the look failed: %+v", o)
+	}
+}
+
+// The CLI is asked for the stack as it was named: another organization has another stack.
+func TestRecoverNamesTheStackAsItWasNamed(t *testing.T) {
+	w := newWreck(t)
+	w.pending()
+	if code, stdout, stderr := w.recover("--yes", "--stack", "acme/alorig/sandbox"); code != exitClean || !strings.HasPrefix(stdout, "Stack sandbox, state in ") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	asked := 0
+	for call := range strings.Lines(w.read("calls")) {
+		if _, stack, named := strings.Cut(call, "--stack "); named {
+			asked++
+			if stack != "acme/alorig/sandbox\n" {
+				t.Errorf("asks %s", call)
+			}
+		}
+	}
+	if asked < 3 {
+		t.Errorf("asks for the stack %d times", asked)
 	}
 }
 

@@ -21,7 +21,7 @@ type backend struct {
 }
 
 // holdsLocks reports a backend that stores its locks as files.
-func (b *backend) holdsLocks() bool { return b != nil && b.bucket != nil }
+func (b *backend) holdsLocks() bool { return b.bucket != nil }
 
 // openBackend opens the backend as the CLI does (pkg/backend/diy of Pulumi 3.259). Pulumi
 // Cloud shows nobody its locks.
@@ -30,11 +30,10 @@ func openBackend(ctx context.Context, address string, o Options) (*backend, erro
 	if err != nil {
 		return nil, fmt.Errorf("the backend's address cannot be read; run `pulumi login` with one as docs/install.md shows")
 	}
-	b := &backend{shown: u.Redacted()}
 	if u.User != nil {
 		u.User = url.User("****")
-		b.shown = u.String()
 	}
+	b := &backend{shown: u.String()}
 	var opened string
 	switch u.Scheme {
 	case "file":

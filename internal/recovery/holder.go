@@ -2,7 +2,6 @@ package recovery
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -37,7 +36,7 @@ const (
 // container. A process that is absent, younger than the lock or another program proves that
 // the holder is gone only where this command sees all processes of the machine. Where it
 // does not, in a container for one, nobody here can know.
-func judge(_ context.Context, l Lock) (Verdict, string) {
+func judge(l Lock) (Verdict, string) {
 	here, err := os.Hostname()
 	if err != nil || l.Host != here {
 		return Unknowable, "it was taken on the machine " + l.Host + ", which this is not"

@@ -86,7 +86,7 @@ func (r *Recovery) readLock(ctx context.Context, key string) (lock Lock, there b
 	}
 	lock.PID, lock.Since = content.PID, content.Timestamp
 	lock.User, lock.Host = terminal.Line(content.Username), terminal.Line(content.Hostname)
-	lock.Verdict, lock.Why = r.judge(ctx, lock)
+	lock.Verdict, lock.Why = r.judge(lock)
 	return lock, true, nil
 }
 

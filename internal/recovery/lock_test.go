@@ -1,7 +1,6 @@
 package recovery
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -23,7 +22,7 @@ func TestMain(m *testing.M) {
 		if err := json.Unmarshal([]byte(text), &l); err != nil {
 			panic(err)
 		}
-		fmt.Println(judge(context.Background(), l))
+		fmt.Println(judge(l))
 		return
 	}
 	if os.Getenv("RECOVERY_TEST_HOLDER") != "" {
@@ -169,16 +168,16 @@ func TestRecoverSeesTheHolderInAContainer(t *testing.T) {
 	pid, end := holderWith(t, "pulumi", contained(t))
 	lock := Lock{PID: 1, User: "op", Host: here, Since: time.Now()}
 	want := fmt.Sprintf("pulumi is running in a container, as process %d of this machine", pid)
-	if verdict, why := judge(t.Context(), lock); verdict != Alive || why != want {
+	if verdict, why := judge(lock); verdict != Alive || why != want {
 		t.Errorf("judged %s: %s", verdict, why)
 	}
 	lock.Since = time.Now().Add(-time.Hour) // another process 1, of a container before it
-	if verdict, why := judge(t.Context(), lock); verdict != Dead {
+	if verdict, why := judge(lock); verdict != Dead {
 		t.Errorf("older than the process: judged %s: %s", verdict, why)
 	}
 	end()
 	lock.Since = time.Now()
-	if verdict, why := judge(t.Context(), lock); verdict != Dead {
+	if verdict, why := judge(lock); verdict != Dead {
 		t.Errorf("ended: judged %s: %s", verdict, why)
 	}
 }
@@ -278,7 +277,7 @@ func TestRecoverHoldsTheLock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	second := &Recovery{options: r.options, backend: r.backend, judge: func(context.Context, Lock) (Verdict, string) { return Alive, "" }}
+	second := &Recovery{options: r.options, backend: r.backend, judge: func(Lock) (Verdict, string) { return Alive, "" }}
 	if _, err := second.hold(t.Context()); err == nil {
 		t.Error("two hold one lock")
 	}

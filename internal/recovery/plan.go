@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/alorig/fleet/internal/terminal"
 )
 
 // Plan is what is to be done about what was found.
@@ -76,6 +78,11 @@ func MakePlan(f Found) Plan {
 	p.strangers()
 	p.networks()
 	p.operations()
+	if p.found.NoLocks && !p.found.Trusted && len(p.plan.Steps) > 0 {
+		p.plan.Steps = nil
+		p.undecided("There are left-overs, and whether an update is working on them at this moment cannot be known from here: %s does not show its locks. `pulumi stack --stack %s` shows one that is running, and `pulumi cancel` ends one that hangs. If none is running, run this again with --lock-holder-is-gone (docs/runbook.md, %s).",
+			p.found.Backend, p.found.Stack, runbookSection)
+	}
 	return p.finish()
 }
 
@@ -326,7 +333,7 @@ func (p *planner) operations() {
 		case o.Exists != "":
 			targets[o.URN] = true
 			p.step(Step{Do: Adopt, Name: o.Name, ID: o.Exists, URNs: []string{o.URN}, operation: o},
-				"Take the %s %s into the state: it exists, and could not be created again.", strings.ToLower(o.kind()), cmp.Or(o.input("name"), o.Name))
+				"Take the %s %s into the state: it exists, and could not be created again.", strings.ToLower(o.kind()), terminal.Line(cmp.Or(o.input("name"), o.Name)))
 		case o.Kind == creating:
 			forgotten++
 		}

@@ -68,6 +68,10 @@ func TestRecoverPlan(t *testing.T) {
 		{name: "lock of another machine, by the operator's word", found: Found{Locks: []Lock{lock(Unknowable)}, Trusted: true}, steps: []string{"break-lock k"}},
 		{name: "lock that cannot be read", found: Found{Locks: []Lock{{Key: "a/b.json", Verdict: Unknowable, Why: "the file cannot be read"}}}, undecided: []string{"The lock of an unknown process (file a/b.json in file:///state): the file cannot be read. If nobody updates test anywhere"}},
 
+		{name: "a backend without lock files, and nothing to do", found: Found{NoLocks: true}},
+		{name: "a backend without lock files", found: Found{NoLocks: true, Containers: []Container{box("web", "running/healthy")}}, undecided: []string{"file:///state does not show its locks. `pulumi stack --stack test` shows one"}},
+		{name: "a backend without lock files, by the operator's word", found: Found{NoLocks: true, Trusted: true, Containers: []Container{box("web", "running/healthy")}}, steps: []string{"remove-container web"}},
+
 		{name: "orphan", found: Found{Containers: []Container{box("web", "running/healthy")}}, steps: []string{"remove-container web"}},
 		{name: "orphan of an app to come", found: Found{Containers: []Container{box("later_web", "exited")}}, steps: []string{"remove-container later_web"}},
 		{name: "somebody else's", found: Found{Containers: []Container{foreign("web")}}, undecided: []string{"The container web is not ours: it lacks the label alorig.fleet.stack=test."}},

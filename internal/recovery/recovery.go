@@ -20,8 +20,9 @@ import (
 
 // Options say which stack is mended, and how.
 type Options struct {
-	Directory string // where Pulumi.yaml is
-	Stack     string
+	Directory string            // where Pulumi.yaml is
+	Stack     string            // its name alone
+	Named     string            // the same with its organization, where it was named: what the CLI is asked for
 	Settings  settings.Settings // of the stack; secrets may be placeholders
 	Ledger    ledger.Ledger
 	// HolderIsGone is the operator's word that the holder of a lock has ended, for a lock
@@ -34,10 +35,10 @@ type Options struct {
 type Recovery struct {
 	options Options
 	cli     cli
-	backend *backend // nil where there are no lock files to look at
+	backend *backend
 	server  *access.Server
 	engine  *engine // of the server
-	judge   func(context.Context, Lock) (Verdict, string)
+	judge   func(Lock) (Verdict, string)
 }
 
 // Open reaches the stack's backend and its Docker engine.
@@ -46,7 +47,7 @@ func Open(ctx context.Context, o Options) (*Recovery, error) {
 	if err != nil {
 		return nil, err
 	}
-	stack := pulumicli.Stack{CLI: command, Directory: o.Directory, Name: o.Stack}
+	stack := pulumicli.Stack{CLI: command, Directory: o.Directory, Name: o.Named}
 	r := &Recovery{options: o, cli: cli{stack, o.Progress}, judge: judge}
 	address, err := stack.Backend(ctx)
 	if err != nil {
@@ -91,7 +92,8 @@ type Found struct {
 	LookedAt   time.Time   `json:"lookedAt"`     // by this machine's clock
 }
 
-// Look looks at everything and changes nothing.
+// Look looks at everything and changes nothing. With an error, Found holds what was found
+// before it.
 func (r *Recovery) Look(ctx context.Context) (Found, error) {
 	f := Found{
 		Stack: r.options.Stack, Backend: r.backend.shown, NoLocks: !r.backend.holdsLocks(),
