@@ -109,15 +109,18 @@ func (t tool) await(ctx context.Context, lock *flock.Flock, log io.Writer) error
 		stop := report(log, "Still waiting for the build of "+t.title)
 		_, err = lock.TryLockContext(ctx, lockPoll)
 		stop()
-	}
-	if ctx.Err() != nil {
-		return fmt.Errorf("waiting for another process's build of %s was interrupted: %w", t.title, ctx.Err())
+		if ctx.Err() != nil {
+			return fmt.Errorf("waiting for another process's build of %s was interrupted: %w", t.title, ctx.Err())
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("building %s: locking %s: %w", t.title, lock.Path(), err)
 	}
 	return nil
 }
+
+// interruptGrace is how long an interrupted build may take to end by itself.
+const interruptGrace = 3 * time.Second
 
 func (t tool) build(ctx context.Context, source, binary string, log io.Writer) error {
 	goTool, err := exec.LookPath("go")
@@ -133,6 +136,9 @@ func (t tool) build(ctx context.Context, source, binary string, log io.Writer) e
 	if t.static {
 		cmd.Env = append(cmd.Env, "CGO_ENABLED=0")
 	}
+	// A compiler that the go command leaves behind keeps the output open.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = interruptGrace
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	stop := report(log, "Still building "+t.title)

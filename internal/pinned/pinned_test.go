@@ -125,13 +125,23 @@ func TestAFailedBuildLeavesNothingBehind(t *testing.T) {
 	}
 }
 
+// A compiler that does not end keeps nobody waiting.
 func TestAnInterruptedBuildIsNone(t *testing.T) {
-	_, _ = workshop(t, `echo half >"$out"; exec sleep 60`)
+	root, _ := workshop(t, `sleep 60 & echo half >"$out"; echo >`+"$(dirname $0)"+`/started; wait`)
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
+	go func() {
+		for !isFile(filepath.Join(root, "bin", "started")) && ctx.Err() == nil {
+			time.Sleep(20 * time.Millisecond)
+		}
+		cancel()
+	}()
+	began := time.Now()
 	path, err := Pulumi(ctx, "", &bytes.Buffer{})
-	if err == nil || isFile(path) {
+	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "building the Pulumi CLI "+PulumiVersion+" was interrupted") || isFile(path) {
 		t.Errorf("an interrupted build gives %s, %v", path, err)
+	}
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("it took %s to end", took)
 	}
 }
 
