@@ -262,6 +262,42 @@ func TestAnInterruptedLogin(t *testing.T) {
 	}
 }
 
+// Nor does it hold up the end of a way that is just being made anew.
+func TestTheEndWhileConnecting(t *testing.T) {
+	t.Parallel()
+	mute, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	to := target(accesstest.New(t))
+	to.Port = mute.Addr().(*net.TCPAddr).Port
+	tunnel, err := newTunnel(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := tunnel.living(t.Context())
+		ended <- err
+	}()
+	c, err := mute.Accept() // it is connecting
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	began := time.Now()
+	if err := tunnel.close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("ends with %v", err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("took %s", took)
+	}
+}
+
 func TestAContainerThatIsNotThere(t *testing.T) {
 	t.Parallel()
 	behind := accesstest.New(t)

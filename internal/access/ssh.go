@@ -46,9 +46,11 @@ type tunnel struct {
 	hostKey       ssh.PublicKey
 	aliveInterval time.Duration
 
+	ctx  context.Context // ends with the tunnel
+	stop context.CancelFunc
+
 	mu     sync.Mutex
 	client *ssh.Client // nil when there is none that lives
-	closed bool
 }
 
 func newTunnel(to SSH) (*tunnel, error) {
@@ -60,6 +62,7 @@ func newTunnel(to SSH) (*tunnel, error) {
 	if t.signer, err = ssh.ParsePrivateKey([]byte(to.PrivateKey)); err != nil { // the error quotes nothing
 		return nil, fmt.Errorf("alorig:sshPrivateKey cannot be read: %w; accepted: a private key without a passphrase", err)
 	}
+	t.ctx, t.stop = context.WithCancel(context.Background())
 	return t, nil
 }
 
@@ -67,12 +70,15 @@ func newTunnel(to SSH) (*tunnel, error) {
 func (t *tunnel) living(ctx context.Context) (*ssh.Client, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed {
+	if t.ctx.Err() != nil {
 		return nil, errClosed
 	}
 	if t.client != nil {
 		return t.client, nil
 	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(t.ctx, stop)()
 	made, err := t.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -113,9 +119,9 @@ func (t *tunnel) keepAlive(c *ssh.Client, ended <-chan struct{}) {
 }
 
 func (t *tunnel) close() error {
+	t.stop() // first: whoever connects at this moment holds the lock
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.closed = true
 	if t.client == nil {
 		return nil
 	}
