@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alorig/fleet/internal/access/accesstest"
+	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/recovery"
 )
 
@@ -28,7 +30,7 @@ const fakeCLI = `#!/bin/sh
 cd %[1]q
 echo "$*" >>calls
 case "$*" in
-*"config get"*) echo hunter2 ;;
+*"config get"*) [ ! -e key ] || exec cat key; echo hunter2 ;;
 *version*) echo v3.259.0 ;;
 *whoami*) printf '{"url": "file://%%s"}\n' %[1]q ;;
 *export*) [ ! -e meanwhile ] || mv meanwhile .pulumi/locks/organization/alorig/sandbox/one.json; [ ! -e fault ] || { cat fault >&2; echo hunter2; exit 255; }; cat state.json ;;
@@ -39,13 +41,8 @@ esac
 func newWreck(t *testing.T) *wreck {
 	t.Helper()
 	w := &wreck{TB: t, dir: t.TempDir()}
-	bin := t.TempDir()
-	if err := os.WriteFile(filepath.Join(bin, "pulumi"), fmt.Appendf(nil, fakeCLI, w.dir), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
-
-	socket := filepath.Join(bin, "d") // a socket's path must be short
+	w.cli()
+	socket := filepath.Join(t.TempDir(), "d") // a socket's path must be short
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
@@ -66,8 +63,18 @@ func newWreck(t *testing.T) *wreck {
 		}
 		w.write(name, strings.Replace(string(text), "config:\n  alorig:rollout: asms", "config:\n  alorig:dockerSocket: unix://"+socket+"\n  alorig:rollout: asms", 1))
 	}
-	w.write("state.json", map[string]any{"version": 3, "deployment": map[string]any{}})
 	return w
+}
+
+// cli puts a Pulumi CLI on the PATH, whose state is empty.
+func (w *wreck) cli() {
+	w.Helper()
+	bin := w.TempDir()
+	if err := os.WriteFile(filepath.Join(bin, "pulumi"), fmt.Appendf(nil, fakeCLI, w.dir), 0o755); err != nil {
+		w.Fatal(err)
+	}
+	w.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	w.write("state.json", map[string]any{"version": 3, "deployment": map[string]any{}})
 }
 
 func (w *wreck) write(name string, content any) {
@@ -300,6 +307,43 @@ func TestRecoverStopsForAnotherProcess(t *testing.T) {
 		if w.read(lockName) == "" {
 			t.Error("the lock of a living process is gone")
 		}
+	}
+}
+
+// Docker of the server is looked at, and mended, over SSH.
+func TestRecoverOverSSH(t *testing.T) {
+	f := newFaraway(t)
+	w := &wreck{TB: t, dir: f.dir}
+	w.cli()
+	f.SetContainers(
+		accesstest.Container{Name: "psydge_backend", Status: "running", Labels: map[string]string{ledger.LabelStack: "prod"}},
+		accesstest.Container{Name: "psydge_celery_worker", Status: "exited", Labels: map[string]string{ledger.LabelStack: "staging"}},
+		accesstest.Container{Name: "neighbour", Status: "running"},
+	)
+	code, stdout, stderr := alorig(t, "recover", "--stack", "prod", "--dir", f.dir, "--json", "--yes")
+	var o outcome
+	if err := json.Unmarshal([]byte(stdout), &o); err != nil {
+		t.Fatalf("%v: %s%s", err, stdout, stderr)
+	}
+	if code != exitRefused || o.Error != "" || !o.Done || len(o.Found.Containers) != 2 || !o.Found.Containers[0].Ours || o.Found.Containers[1].Label != "staging" {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	if len(o.Plan.Steps) != 1 || o.Plan.Steps[0].Name != "psydge_backend" || len(o.Remaining.Steps) != 0 || len(o.Remaining.Undecided) != 1 {
+		t.Errorf("plans %+v, and then %+v", o.Plan, o.Remaining)
+	}
+	if left := f.Containers(); len(left) != 2 || left[0].Name != "psydge_celery_worker" || left[1].Name != "neighbour" {
+		t.Errorf("left are %+v", left)
+	}
+	if f.Logins() != 1 || strings.Contains(stdout+stderr, "PRIVATE KEY") {
+		t.Errorf("%d logins: %s", f.Logins(), stderr)
+	}
+	// The way is said when it is not there.
+	f.settings(t, accesstest.NewKey(t).Public)
+	w.dir = f.dir
+	w.cli()
+	w.write("key", f.Login.Private)
+	if code, stdout, _ := alorig(t, "recover", "--stack", "prod", "--dir", f.dir, "--json"); code != exitFault || !strings.Contains(stdout, "the server shows the host key SHA256:") {
+		t.Errorf("exit code %d: %s", code, stdout)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -51,6 +52,7 @@ func NewKey(t testing.TB) Key {
 type Container struct {
 	Name, Network, Address string
 	Status                 string // "running", "exited", …
+	Labels                 map[string]string
 }
 
 // Server is a server of the fleet. Its user is "alorig".
@@ -97,6 +99,13 @@ func (s *Server) SetContainers(containers ...Container) {
 	s.containers = containers
 }
 
+// Containers are those that are left on the server.
+func (s *Server) Containers() []Container {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.containers)
+}
+
 // Route says where an address of a container really is.
 func (s *Server) Route(address, really string) {
 	s.mu.Lock()
@@ -135,27 +144,42 @@ func (s *Server) Logins() int {
 	return s.logins
 }
 
+// api lists, inspects, stops and removes containers. A container's ID is its name.
 func (s *Server) api(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Api-Version", "1.41")
 	w.Header().Set("Content-Type", "application/json")
-	_, name, inspects := strings.Cut(strings.TrimSuffix(r.URL.Path, "/json"), "/containers/")
-	if !inspects || name == "json" {
-		_, _ = io.WriteString(w, "[]")
-		return
-	}
+	_, path, _ := strings.Cut(r.URL.Path, "/containers/")
+	name, asked, _ := strings.Cut(path, "/")
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, c := range s.containers {
-		if c.Name == name {
-			_ = json.NewEncoder(w).Encode(map[string]any{
-				"Id": name, "Name": "/" + name, "State": map[string]any{"Status": c.Status, "Running": c.Status == "running"}, "Config": map[string]any{},
-				"NetworkSettings": map[string]any{"Networks": map[string]any{c.Network: map[string]any{"IPAddress": c.Address}}},
-			})
-			return
+	at := slices.IndexFunc(s.containers, func(c Container) bool { return c.Name == name })
+	switch {
+	case name == "json":
+		list := []any{}
+		for _, c := range s.containers {
+			list = append(list, map[string]any{"Id": c.Name, "Names": []string{"/" + c.Name}, "Labels": c.Labels})
 		}
+		_ = json.NewEncoder(w).Encode(list)
+	case name == "":
+		_, _ = io.WriteString(w, "[]")
+	case at < 0:
+		w.WriteHeader(http.StatusNotFound)
+		_ = json.NewEncoder(w).Encode(map[string]string{"message": "No such container: " + name})
+	case asked == "json":
+		c := s.containers[at]
+		_ = json.NewEncoder(w).Encode(map[string]any{
+			"Id": name, "Name": "/" + name, "State": map[string]any{"Status": c.Status, "Running": c.Status == "running"}, "Config": map[string]any{"Labels": c.Labels},
+			"NetworkSettings": map[string]any{"Networks": map[string]any{c.Network: map[string]any{"IPAddress": c.Address}}},
+		})
+	case asked == "stop":
+		s.containers[at].Status = "exited"
+		w.WriteHeader(http.StatusNoContent)
+	case r.Method == http.MethodDelete:
+		s.containers = slices.Delete(s.containers, at, at+1)
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		w.WriteHeader(http.StatusNotImplemented)
 	}
-	w.WriteHeader(http.StatusNotFound)
-	_ = json.NewEncoder(w).Encode(map[string]string{"message": "No such container: " + name})
 }
 
 func (s *Server) accept() {
