@@ -1,24 +1,16 @@
 package stacks
 
 import (
-	"crypto/ed25519"
-	"crypto/rand"
-	"encoding/json"
-	"encoding/pem"
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-
-	"golang.org/x/crypto/ssh"
 
 	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/settings"
-	"github.com/alorig/fleet/internal/workload"
+	"github.com/alorig/fleet/internal/settings/settingstest"
 	"github.com/alorig/fleet/policy/rules"
 )
 
@@ -121,69 +113,15 @@ func (s stored) without(keys ...string) stored {
 // secretKeys are the keys whose whole value is a secret.
 var secretKeys = []string{"sshPrivateKey", "cloudflareApiToken", "registryPassword", "postgresPassword", "redisPassword"}
 
-// keys holds a key pair for each thing that must parse as one. They open nothing.
-var keys = sync.OnceValue(func() (k struct{ host, private string }) {
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	host, err := ssh.NewPublicKey(public)
-	if err != nil {
-		panic(err)
-	}
-	open, err := ssh.MarshalPrivateKey(private, "")
-	if err != nil {
-		panic(err)
-	}
-	k.host, k.private = strings.TrimSpace(string(ssh.MarshalAuthorizedKey(host))), string(pem.EncodeToMemory(open))
-	return k
-})
+var (
+	keys   = settingstest.Keys
+	asJSON = settingstest.JSON
+)
 
-func asJSON(v any) string {
-	text, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // a test's own value
-	}
-	return string(text)
-}
-
-// inUse is a configuration of a real server: nothing is missing, nothing is a
-// documentation value, and every secret is there.
+// inUse is a configuration of a real server.
 func inUse() stored {
-	l := ledger.Alorig()
-	s := stored{secret: map[string]bool{}, values: map[string]string{
-		"rollout": "asms", "platform": "existing", "serverAddress": "8.8.4.4",
-		"ssh":        asJSON(map[string]any{"user": "alorig", "hostKey": keys().host}),
-		"adminCidrs": `["8.8.8.0/24","2001:4860::/32"]`,
-	}}
-	zones, images := map[string]string{}, map[string]string{}
-	for i, zone := range l.Zones() {
-		zones[zone] = fmt.Sprintf("9f8e7d6c5b4a3928%016x", 0xa1b2c3d4e5f60718+uint64(i))
-	}
-	for _, image := range l.Images() {
-		images[image] = "ghcr.io/alorig/" + image + "@sha256:" + strings.Repeat("ab", 32)
-	}
-	s.values["zones"], s.values["images"] = asJSON(zones), asJSON(images)
-	for key, value := range map[string]string{
-		"sshPrivateKey": keys().private, "cloudflareApiToken": "c4n4ry-cloudflare",
-		"postgresPassword": "c4n4ry-postgres", "redisPassword": "c4n4ry-redis", "secrets": asJSON(secretsWith("c4n4ry")),
-	} {
-		s = s.withSecret(key, value)
-	}
-	return s
-}
-
-// secretsWith gives every secret of every app a value of its own that holds the canary.
-func secretsWith(canary string) map[string]map[string]string {
-	secrets := map[string]map[string]string{}
-	f := Alorig()
-	for _, app := range f.Ledger.Apps {
-		secrets[app.Name] = map[string]string{}
-		for _, name := range workload.RequiredSecrets(app, f.Workloads[app.Name]) {
-			secrets[app.Name][name] = canary + "-" + app.Name + "-" + name
-		}
-	}
-	return secrets
+	values, secret := settingstest.InUse(ledger.Alorig(), Defined())
+	return stored{values, secret}
 }
 
 // record returns what an update of the stack would register.

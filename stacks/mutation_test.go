@@ -15,6 +15,7 @@ import (
 	"github.com/alorig/fleet/internal/dryrun"
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/settings"
+	"github.com/alorig/fleet/internal/settings/settingstest"
 	"github.com/alorig/fleet/policy/rules"
 )
 
@@ -790,7 +791,7 @@ func TestNoFindingShowsASecret(t *testing.T) {
 // planted gives every secret of the settings a value with the canary in it.
 func planted(s settings.Settings, canary string) settings.Settings {
 	s.Secrets = map[string]map[string]settings.Secret{}
-	for app, secrets := range secretsWith(canary) {
+	for app, secrets := range settingstest.Secrets(ledger.Alorig(), Defined(), canary) {
 		s.Secrets[app] = map[string]settings.Secret{}
 		for name, value := range secrets {
 			s.Secrets[app][name] = settings.NewSecret(value)

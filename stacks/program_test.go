@@ -1028,7 +1028,7 @@ func TestDeclareNamesTheFileThatIsMissing(t *testing.T) {
 // printed shows it.
 func TestSecretsStaySecret(t *testing.T) {
 	t.Parallel()
-	keyLine := strings.Split(keys().private, "\n")[2]
+	keyLine := strings.Split(keys().Private, "\n")[2]
 	canaries := []string{"c4n4ry", keyLine, hex.EncodeToString([]byte("c4n4ry"))}
 	for name, c := range map[string]stored{
 		"existing": inUse(),

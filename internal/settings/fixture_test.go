@@ -1,22 +1,20 @@
 package settings
 
 import (
-	"crypto/ed25519"
-	"crypto/rand"
-	"encoding/json"
-	"encoding/pem"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
-	"golang.org/x/crypto/ssh"
-
 	"github.com/alorig/fleet/internal/ledger"
+	"github.com/alorig/fleet/internal/settings/settingstest"
 	"github.com/alorig/fleet/internal/workload"
+)
+
+var (
+	keys   = settingstest.Keys
+	asJSON = settingstest.JSON
 )
 
 // needs are those of the real ledger; what runs in the apps reads two secrets each.
@@ -65,68 +63,11 @@ func (g given) encrypted(key string, is bool) given {
 	return g
 }
 
-// keys holds a key pair for each thing that must parse as one. They open nothing.
-var keys = sync.OnceValue(func() (k struct{ host, private, locked string }) {
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	host, err := ssh.NewPublicKey(public)
-	if err != nil {
-		panic(err)
-	}
-	open, err := ssh.MarshalPrivateKey(private, "")
-	if err != nil {
-		panic(err)
-	}
-	locked, err := ssh.MarshalPrivateKeyWithPassphrase(private, "", []byte("pass"))
-	if err != nil {
-		panic(err)
-	}
-	k.host = strings.TrimSpace(string(ssh.MarshalAuthorizedKey(host)))
-	k.private, k.locked = string(pem.EncodeToMemory(open)), string(pem.EncodeToMemory(locked))
-	return k
-})
-
-func asJSON(v any) string {
-	text, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // a test's own value
-	}
-	return string(text)
-}
-
-// inUse is a configuration of a real server: nothing is missing, nothing is a
-// documentation value, and every secret is there.
+// inUse is a configuration of a real server.
 func inUse() given {
 	n := needs()
-	g := given{secret: map[string]bool{}, values: map[string]string{
-		"rollout": "asms", "platform": "existing", "serverAddress": "8.8.4.4",
-		"ssh":        asJSON(map[string]any{"user": "alorig", "hostKey": keys().host}),
-		"adminCidrs": `["8.8.8.0/24","2001:4860::/32"]`,
-	}}
-	zones, images := map[string]string{}, map[string]string{}
-	for i, zone := range n.Ledger.Zones() {
-		zones[zone] = fmt.Sprintf("9f8e7d6c5b4a3928%016x", 0xa1b2c3d4e5f60718+uint64(i))
-	}
-	for _, image := range n.Ledger.Images() {
-		images[image] = "ghcr.io/alorig/" + image + "@sha256:" + strings.Repeat("ab", 32)
-	}
-	g.values["zones"], g.values["images"] = asJSON(zones), asJSON(images)
-	secrets := map[string]map[string]string{}
-	for _, app := range n.Ledger.Apps {
-		secrets[app.Name] = map[string]string{}
-		for _, name := range workload.RequiredSecrets(app, n.Workloads[app.Name]) {
-			secrets[app.Name][name] = "c4n4ry-" + app.Name + "-" + name
-		}
-	}
-	for key, value := range map[string]string{
-		"sshPrivateKey": keys().private, "cloudflareApiToken": "c4n4ry-cloudflare",
-		"postgresPassword": "c4n4ry-postgres", "redisPassword": "c4n4ry-redis", "secrets": asJSON(secrets),
-	} {
-		g.values[key], g.secret[key] = value, true
-	}
-	return g
+	values, secret := settingstest.InUse(n.Ledger, n.Workloads)
+	return given{values, secret}
 }
 
 // problemsOf parses the configuration and returns what is wrong. Whatever it is, it is told

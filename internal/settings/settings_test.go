@@ -28,7 +28,7 @@ func TestACompleteConfigurationIsRead(t *testing.T) {
 	if s.Rollout != "asms" || s.Platform != workload.Existing || s.Address != "8.8.4.4" {
 		t.Errorf("read %v", s)
 	}
-	if s.SSH == nil || s.SSH.User != "alorig" || s.SSH.HostKey != keys().host || s.SSH.PrivateKey.Reveal() != keys().private || s.DockerHost() != "ssh://alorig@8.8.4.4:22" {
+	if s.SSH == nil || s.SSH.User != "alorig" || s.SSH.HostKey != keys().Host || s.SSH.PrivateKey.Reveal() != keys().Private || s.DockerHost() != "ssh://alorig@8.8.4.4:22" {
 		t.Errorf("SSH %v", s.SSH)
 	}
 	if got := s.Secrets["psydge"]["METAAPI_TOKEN"].Reveal(); got != "c4n4ry-psydge-METAAPI_TOKEN" {
@@ -96,7 +96,7 @@ func TestOptionalSettingsAreRead(t *testing.T) {
 // An encrypted member is a text, whatever was typed: a port as well.
 func TestAPortMayBeAText(t *testing.T) {
 	t.Parallel()
-	g := inUse().with("ssh", asJSON(map[string]any{"user": "alorig", "port": "2222", "hostKey": keys().host}))
+	g := inUse().with("ssh", asJSON(map[string]any{"user": "alorig", "port": "2222", "hostKey": keys().Host}))
 	for _, encrypted := range []bool{true, false} {
 		if s, err := Parse(g.encrypted("ssh", encrypted).config(), needs()); err != nil || s.SSH.Port != 2222 {
 			t.Errorf("%v, %v", s.SSH, err)
@@ -167,7 +167,7 @@ func TestWrongSettings(t *testing.T) {
 	images := func(reference any) string { return asJSON(map[string]any{"psydge-backend": reference}) }
 	psydge := inUse().with("rollout", "psydge")
 	sshWith := func(change map[string]any) string {
-		value := map[string]any{"user": "alorig", "hostKey": keys().host}
+		value := map[string]any{"user": "alorig", "hostKey": keys().Host}
 		maps.Copy(value, change)
 		return asJSON(value)
 	}
@@ -218,11 +218,11 @@ func TestWrongSettings(t *testing.T) {
 		{"port as a truth value", "ssh", sshWith(map[string]any{"port": true}), "ssh.port", "is the truth value true", ""},
 		{"no host key", "ssh", sshWith(map[string]any{"hostKey": ""}), "ssh.hostKey", "without it any server is believed", "set --path 'alorig:ssh.hostKey' 'ssh-ed25519 AAAA…'"},
 		{"malformed host key", "ssh", sshWith(map[string]any{"hostKey": "ssh-ed25519 c4n4ry"}), "ssh.hostKey", "is not of the accepted form", ""},
-		{"host key with its host", "ssh", sshWith(map[string]any{"hostKey": "8.8.4.4 " + keys().host}), "ssh.hostKey", "without the host name", ""},
-		{"two host keys", "ssh", sshWith(map[string]any{"hostKey": keys().host + "\n" + keys().host}), "ssh.hostKey", "is not", ""},
+		{"host key with its host", "ssh", sshWith(map[string]any{"hostKey": "8.8.4.4 " + keys().Host}), "ssh.hostKey", "without the host name", ""},
+		{"two host keys", "ssh", sshWith(map[string]any{"hostKey": keys().Host + "\n" + keys().Host}), "ssh.hostKey", "is not", ""},
 		{"no private key", "sshPrivateKey", unset, "", "is not set", "set --secret 'alorig:sshPrivateKey' < ~/.ssh/alorig"},
 		{"private key that is none", "sshPrivateKey", "c4n4ry", "", "no key found", ""},
-		{"private key with a passphrase", "sshPrivateKey", keys().locked, "", "passphrase protected; accepted: a private key without a passphrase", ""},
+		{"private key with a passphrase", "sshPrivateKey", keys().Locked, "", "passphrase protected; accepted: a private key without a passphrase", ""},
 
 		{"zones as a list", "zones", `["psydge.com"]`, "", "is a list, not an object", ""},
 		{"zone missing", "zones", `{"snapify.pk":"9f8e7d6c5b4a3928a1b2c3d4e5f60718"}`, `zones["psydge.com"]`, "is not set", `set --path 'alorig:zones["psydge.com"]' ZONE_ID`},
@@ -458,10 +458,10 @@ func TestWhatIsEncryptedIsNotQuoted(t *testing.T) {
 // A key that was pasted where another value belongs is not printed.
 func TestAPastedKeyIsNotPrinted(t *testing.T) {
 	t.Parallel()
-	line := strings.Split(keys().private, "\n")[2]
+	line := strings.Split(keys().Private, "\n")[2]
 	letters := strings.NewReplacer("+", "a", "/", "b").Replace(line) // as a line may be by chance
 	for _, path := range []string{"ssh.hostKey", "ssh.user", "ssh.port", "zones.a", "images.a", "postgres.host", "registry.username", "serverAddress", "rollout", "caddyDirectory"} {
-		for _, pasted := range []string{keys().private, line, letters, strings.ReplaceAll(keys().private, "\n", " "), strings.Split(keys().private, "\n")[0]} {
+		for _, pasted := range []string{keys().Private, line, letters, strings.ReplaceAll(keys().Private, "\n", " "), strings.Split(keys().Private, "\n")[0]} {
 			key, name, nested := strings.Cut(path, ".")
 			g := inUse().with(key, pasted)
 			if nested {
