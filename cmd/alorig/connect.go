@@ -38,9 +38,10 @@ It logs in as alorig:ssh.user with alorig:sshPrivateKey, and to no server but th
 alorig:ssh.hostKey. The key is decrypted by the Pulumi CLI, which needs the passphrase, as
 "pulumi up" does.
 
-The command has this terminal and all signals. Exit codes: that of the command; 128 and
-the number of the signal that ended it; 127 when there is no such command; 2, with a
-message that begins with "alorig:", when there is no way to the server.`,
+The command has this terminal and all signals, and PULUMI_STACK names the stack to it.
+Exit codes: that of the command; 128 and the number of the signal that ended it; 127
+when there is no such command; 2, with a message that begins with "alorig:", when there
+is no way to the server.`,
 		Example: "  alorig connect -- pulumi up\n  alorig connect -- psql -h 127.0.0.1 -p 15432 -U postgres",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -72,7 +73,7 @@ func connect(cmd *cobra.Command, s stackFlags, args []string) error {
 	port := net.JoinHostPort(read.Postgres.Host, strconv.Itoa(read.Postgres.Port))
 	if !access.NeedsForward(read) {
 		fmt.Fprintf(stderr, "PostgreSQL is at %s; the settings of %s need no way to it.\n", port, s.stack)
-		return runConnected(cmd, args)
+		return runConnected(cmd, s.stack, args)
 	}
 	cli, err := pulumicli.Find(ctx, s.directory, stderr)
 	if err != nil {
@@ -106,14 +107,16 @@ func connect(cmd *cobra.Command, s stackFlags, args []string) error {
 		return err
 	}
 	defer forward.Close() //nolint:errcheck // likewise
-	return runConnected(cmd, args)
+	return runConnected(cmd, s.stack, args)
 }
 
 // runConnected runs the command with this process's own terminal and passes signals on.
-func runConnected(cmd *cobra.Command, args []string) error {
+func runConnected(cmd *cobra.Command, stack string, args []string) error {
 	// Whatever would end this process is for the command to deal with: the way stays open
 	// until it has ended.
 	child := exec.CommandContext(context.WithoutCancel(cmd.Context()), args[0], args[1:]...)
+	// Another stack, selected long ago, would be updated through the way to this one's server.
+	child.Env = append(os.Environ(), stackVariable+"="+stack)
 	child.Stdin, child.Stdout, child.Stderr = cmd.InOrStdin(), unwrapped(cmd.OutOrStdout()), cmd.ErrOrStderr()
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)

@@ -115,6 +115,11 @@ func TestConnect(t *testing.T) {
 	if code, stdout, stderr := alorig(t, "connect", "--dir", f.dir, "sh", "-c", "echo $0 $1; echo said >&2; exit 7", "--yes", "--stack=x"); code != 7 || stdout != "--yes --stack=x\n" || stderr != "said\n" {
 		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 	}
+	// The way leads to the server of one stack, and the command is told which.
+	t.Setenv(stackVariable, "staging")
+	if _, stdout, stderr := f.connect(t, "sh", "-c", "echo $PULUMI_STACK"); stdout != "prod\n" {
+		t.Errorf("the command works on the stack %s%s", stdout, stderr)
+	}
 	if code, _, stderr := f.connect(t, "sh", "-c", "kill -9 $$"); code != 128+9 || stderr != "" {
 		t.Errorf("killed: exit code %d: %s", code, stderr)
 	}
