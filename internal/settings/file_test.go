@@ -366,7 +366,7 @@ func TestTheProjectIsFound(t *testing.T) {
 	fails("elsewhere", "", "does not lie in the fleet repository", "--dir")
 	fails("no project by its name", ".", "there is no ", "Pulumi.yaml", "--dir")
 	write(t, "Pulumi.yaml", "name: alorig\n<<<<<<< HEAD\nruntime: go\n")
-	fails("a broken project", "", "reading the project: could not unmarshal", "Pulumi.yaml", "line 3")
+	fails("a broken project", "", "reading the project: could not unmarshal", "Pulumi.yaml", "line ")
 	fails("a broken project by its name", ".", "reading the project: could not unmarshal")
 }
 
