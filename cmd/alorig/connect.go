@@ -62,7 +62,7 @@ const exitNoCommand exitCode = 127
 func connect(cmd *cobra.Command, s stackFlags, args []string) error {
 	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
 	if _, err := exec.LookPath(args[0]); err != nil {
-		fmt.Fprintf(stderr, "alorig: there is no command %s on the PATH\n", terminal.Line(args[0]))
+		fmt.Fprintf(stderr, "alorig: there is no command %s: %s\n", terminal.Line(args[0]), terminal.Line(errors.Unwrap(err).Error()))
 		return exitNoCommand
 	}
 	f := stacks.Alorig()

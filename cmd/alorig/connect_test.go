@@ -155,7 +155,7 @@ func TestConnectFaults(t *testing.T) {
 		want    string
 	}{
 		"no command":       {nil, nil, exitFault, "connect needs a command: alorig connect -- pulumi up"},
-		"unknown command":  {nil, []string{"nope\x1b[2J"}, 127, `there is no command nope\x1b[2J on the PATH`},
+		"unknown command":  {nil, []string{"nope\x1b[2J"}, 127, `there is no command nope\x1b[2J: executable file not found in $PATH`},
 		"another host key": {func(t *testing.T, f *faraway) { f.settings(t, accesstest.NewKey(t).Public) }, never, exitFault, "the server shows the host key SHA256:"},
 		"refused": {func(t *testing.T, f *faraway) {
 			f.cli(t, "cat "+filepath.Join(f.dir, "other"))

@@ -49,7 +49,7 @@ func openBackend(ctx context.Context, address string, o Options) (*backend, erro
 		return nil, err
 	}
 	if b.bucket, err = blob.OpenBucket(ctx, opened); err != nil {
-		return nil, fmt.Errorf("opening the backend %s: %w", b.shown, err)
+		return nil, fmt.Errorf("opening the backend %s: %w; `pulumi whoami --verbose` shows which one the CLI is logged in to, docs/install.md how to log in", b.shown, err)
 	}
 	if prefix := strings.Trim(u.Path, "/"); u.Scheme == "s3" && prefix != "" {
 		b.bucket = blob.PrefixedBucket(b.bucket, prefix+"/")

@@ -121,6 +121,9 @@ func Open(named, stack string) (Config, error) {
 // readFile reads a stack file. Its errors quote no value: it may hold a secret.
 func readFile(file string, project *workspace.Project) (config.Map, error) {
 	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) && os.Getenv(configFileVariable) != "" {
+		return nil, fmt.Errorf("there is no %s, which %s names; correct or unset that", file, configFileVariable)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no %s; run this in the project's directory, or name a stack that has a file with --stack", file)
 	}

@@ -395,6 +395,10 @@ func TestAnotherStackFile(t *testing.T) {
 			t.Errorf("%v, %v", c.values["rollout"], err)
 		}
 	}
+	t.Setenv(configFileVariable, "nope.yaml")
+	if _, err := Open(dir, "dev"); err == nil || !strings.Contains(err.Error(), "nope.yaml, which PULUMI_OPTION_CONFIG_FILE names; correct or unset that") {
+		t.Errorf("no such file: %v", err)
+	}
 }
 
 // What is encrypted is not judged, and said so: it is neither missing nor does it move what

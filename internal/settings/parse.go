@@ -535,7 +535,10 @@ func restrictedHost(l ledger.Ledger) string {
 
 // secret reads a secret. What is wrong with one is told without a word of it.
 func (p *parser) secret(path string, v value, required bool) Secret {
-	const accepts = "a secret of one line, set with --secret"
+	accepts := "a secret of one line, set with --secret"
+	if path == "sshPrivateKey" {
+		accepts = "a private key without a passphrase, set with --secret: nobody is there to type one"
+	}
 	wrong := func(problem, remedy string) Secret {
 		p.bad(path, problem, accepts, remedy)
 		return Secret{}
@@ -560,7 +563,7 @@ func (p *parser) secret(path string, v value, required bool) Secret {
 	case path == "sshPrivateKey":
 		// The text of the error tells what is wrong, and quotes nothing.
 		if _, err := ssh.ParsePrivateKey([]byte(v.text)); err != nil {
-			p.bad(path, "cannot be read: "+err.Error(), "a private key without a passphrase: nobody is there to type one", setSecret(path))
+			return wrong("cannot be read: "+err.Error(), setSecret(path))
 		}
 	case strings.ContainsFunc(v.text, unicode.IsControl):
 		// Redis' line protocol, a header and an environment file all end at a line's end.
@@ -675,8 +678,10 @@ func isAdminRange(text string) error {
 		return errForm
 	case r.Bits() == 0:
 		return errors.New("which is everybody")
+	case a.Is4In6() && r.Bits() < 96+8:
+		return errors.New("an IPv4 range written as IPv6, which matches nobody")
 	case a.Is4In6():
-		return fmt.Errorf("an IPv4 range written as IPv6, which matches nobody; write %s", netip.PrefixFrom(a.Unmap(), max(0, r.Bits()-96)))
+		return fmt.Errorf("an IPv4 range written as IPv6, which matches nobody; write %s", netip.PrefixFrom(a.Unmap(), r.Bits()-96))
 	case r.Masked() != r:
 		return fmt.Errorf("with bits set behind its length; the range is %s", r.Masked())
 	case a.Is4() && r.Bits() < 8, a.Is6() && r.Bits() < 19:

@@ -221,8 +221,8 @@ func TestWrongSettings(t *testing.T) {
 		{"host key with its host", "ssh", sshWith(map[string]any{"hostKey": "8.8.4.4 " + keys().Host}), "ssh.hostKey", "without the host name", ""},
 		{"two host keys", "ssh", sshWith(map[string]any{"hostKey": keys().Host + "\n" + keys().Host}), "ssh.hostKey", "is not", ""},
 		{"no private key", "sshPrivateKey", unset, "", "is not set", "set --secret 'alorig:sshPrivateKey' < ~/.ssh/alorig"},
-		{"private key that is none", "sshPrivateKey", "c4n4ry", "", "no key found", ""},
-		{"private key with a passphrase", "sshPrivateKey", keys().Locked, "", "passphrase protected; accepted: a private key without a passphrase", ""},
+		{"private key that is none", "sshPrivateKey", "c4n4ry", "", "no key found; accepted: a private key without a passphrase", ""},
+		{"private key with a passphrase", "sshPrivateKey", keys().Locked, "", "passphrase protected; accepted: a private key without a passphrase, set with --secret: nobody is there to type one", ""},
 
 		{"zones as a list", "zones", `["psydge.com"]`, "", "is a list, not an object", ""},
 		{"zone missing", "zones", `{"snapify.pk":"9f8e7d6c5b4a3928a1b2c3d4e5f60718"}`, `zones["psydge.com"]`, "is not set", `set --path 'alorig:zones["psydge.com"]' ZONE_ID`},
@@ -260,7 +260,7 @@ func TestWrongSettings(t *testing.T) {
 		{"all IPv6 addresses", "adminCidrs", `["8.8.8.8/32","::/0"]`, "adminCidrs[1]", `is "::/0"`, "set --path 'alorig:adminCidrs[1]' ADDRESS/32"},
 		{"half of all addresses", "adminCidrs", `["0.0.0.0/1"]`, "adminCidrs[0]", "far more than administrators have", ""},
 		{"half of all IPv6 addresses", "adminCidrs", `["8000::/1"]`, "adminCidrs[0]", "far more than administrators have", ""},
-		{"all IPv4 addresses in IPv6", "adminCidrs", `["::ffff:0:0/96"]`, "adminCidrs[0]", "an IPv4 range written as IPv6", ""},
+		{"all IPv4 addresses in IPv6", "adminCidrs", `["::ffff:0:0/96"]`, "adminCidrs[0]", "which matches nobody; accepted", ""},
 		{"an IPv4 address in IPv6", "adminCidrs", `["::ffff:8.8.8.8/128"]`, "adminCidrs[0]", "write 8.8.8.8/32", ""},
 		{"multicast range", "adminCidrs", `["224.0.0.0/8"]`, "adminCidrs[0]", "from which nobody comes", ""},
 		{"range with bits behind its length", "adminCidrs", `["8.8.8.8/24"]`, "adminCidrs[0]", "the range is 8.8.8.0/24", ""},
@@ -422,7 +422,8 @@ func TestSecretsInPlainTextAreRefused(t *testing.T) {
 	registry := inUse().with("registry", `{"address":"ghcr.io","username":"alorig"}`).with("registryPassword", "c4n4ry").encrypted("registryPassword", true)
 	for _, key := range secretKeys() {
 		problems := problemsOf(t, registry.encrypted(key, false).config(), needs())
-		if len(problems) != 1 || problems[0].Key != Project+":"+key || !strings.HasPrefix(problems[0].Problem, "is stored in plain text") {
+		if len(problems) != 1 || problems[0].Key != Project+":"+key || !strings.HasPrefix(problems[0].Problem, "is stored in plain text") ||
+			strings.Contains(problems[0].Accepts, "of one line") == (key == "sshPrivateKey") {
 			t.Errorf("%s in plain text: %v", key, problems)
 		}
 	}
@@ -480,8 +481,8 @@ func TestAPastedKeyIsNotPrinted(t *testing.T) {
 func TestAPastedSecretIsNotPrinted(t *testing.T) {
 	t.Parallel()
 	for path, pasted := range map[string]string{
-		"postgres.host": "postgres://postgres:c4n4ry@localhost/app", "registry.address": "https://alorig:c4n4ry@ghcr.io", "registry.username": "alorig:c4n4ry",
-		"cloudflareApiHostname": "https://c4n4ry@localhost", "dockerSocket": "tcp://op:c4n4ry@server:2376", "acmeEmail": "smtp://op:c4n4ry@alorig.com{25}",
+		"postgres.host": "postgres://postgres:c4n4ry@localhost/app", "registry.address": "https://alorig:c4n4ry@ghcr.io", "registry.username": "alorig:c4n4ry", "registry.password": "c4n4ry",
+		"cloudflareApiHostname": "alorig:c4n4ry", "dockerSocket": "tcp://op:c4n4ry@server:2376", "acmeEmail": "smtp://op:c4n4ry@alorig.com{25}",
 		"zones.a": "c4n4ry5fA0t3R2mQx7Lk9ZbV4nWc8YdE1sHgJuPi", "serverAddress": "ghp_c4n4ryA0t3R2mQx7Lk9ZbV4nWc8YdE1sHgJu", "images.a": "alorig:c4n4ryA0t3R2mQx7Lk9ZbV4nWc8YdE1sHgJu@ghcr.io/a",
 	} {
 		key, name, nested := strings.Cut(path, ".")

@@ -168,9 +168,9 @@ func (v value) unseen(path string) []string {
 }
 
 // secretive are texts that may hold a secret which was pasted where another value belongs:
-// an address with a password, an object, a key or a token. A token is one run of letters and
+// an address with a password, USER:PASSWORD, an object, a key or a token. A token is one run of letters and
 // digits that is longer than a zone's id.
-var secretive = regexp.MustCompile(`^[{\[]|://[^/]*@|PRIVATE KEY|[[:cntrl:]]|[A-Za-z0-9+/=_-]{33}`)
+var secretive = regexp.MustCompile(`^[{\[]|://[^/]*@|^[^/:]+:[^/:]*[g-zG-Z]|PRIVATE KEY|[[:cntrl:]]|[A-Za-z0-9+/=_-]{33}`)
 
 // digest is a long run of digits that is no secret.
 var digest = regexp.MustCompile(`sha256:[0-9a-f]+`)
