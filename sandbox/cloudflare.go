@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -120,12 +121,19 @@ func (s sandbox) stopCloudflare() error {
 	if err != nil {
 		return err
 	}
-	if pid, err := strconv.Atoi(string(text)); err == nil && answers() {
+	if pid, err := strconv.Atoi(string(text)); err == nil && serves(pid) {
 		if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return err
 		}
 	}
 	return os.Remove(s.file("api.pid"))
+}
+
+// serves tells whether the process is an emulated API. After a restart of the machine its
+// number may be anybody's.
+func serves(pid int) bool {
+	words, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return err == nil && strings.HasSuffix(string(words), "\x00serve\x00")
 }
 
 // Where Linux distributions keep the authorities that are trusted anyway.

@@ -2,10 +2,14 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/shirou/gopsutil/v4/process"
 )
 
 // An empty directory is what an installation that was cut short leaves, and a plugin to
@@ -42,6 +46,41 @@ func TestPartsRunInTheirOwnOrder(t *testing.T) {
 	}
 	if !slices.Equal(names, []string{"existing", "handover"}) || len(choose(t, parts, "")) != len(parts) {
 		t.Errorf("chosen are %v", names)
+	}
+}
+
+// A number that was kept may be that of another process, which must not be ended.
+func TestOnlyTheEmulatedAPIIsEnded(t *testing.T) {
+	t.Parallel()
+	s := testSandbox(t)
+	other := exec.CommandContext(t.Context(), "sleep", "60")
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.file("api.pid"), []byte(strconv.Itoa(other.Process.Pid)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.stopCloudflare(); err != nil {
+		t.Error(err)
+	}
+	if state, err := process.NewProcess(int32(other.Process.Pid)); err != nil {
+		t.Error("another process was ended")
+	} else if status, err := state.Status(); err != nil || slices.Contains(status, process.Zombie) {
+		t.Errorf("another process was ended: %v, %v", status, err)
+	}
+
+	api := exec.CommandContext(t.Context(), "sh", "-c", "sleep 5; :", "sandbox", "serve")
+	if err := api.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.file("api.pid"), []byte(strconv.Itoa(api.Process.Pid)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.stopCloudflare(); err != nil {
+		t.Error(err)
+	}
+	if err := api.Wait(); err == nil {
+		t.Error("the emulated API ended by itself")
 	}
 }
 

@@ -38,7 +38,7 @@ func (f Fleet) dryRun(stack string, s settings.Settings) ([]declared.Resource, e
 }
 
 // guard refuses what a mandatory rule would refuse, with the same findings.
-func guard(stack string, f Fleet, s settings.Settings) error {
+func (f Fleet) guard(stack string, s settings.Settings) error {
 	if err := s.RefuseDocumentationValues(); err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func (f Fleet) program(ctx *pulumi.Context) error {
 		return err
 	}
 	if !ctx.DryRun() {
-		if err := guard(ctx.Stack(), f, s); err != nil {
+		if err := f.guard(ctx.Stack(), s); err != nil {
 			return err
 		}
 	}
