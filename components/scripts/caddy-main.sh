@@ -4,9 +4,14 @@ mkdir -p "$directory/sites"
 cat >"$directory/.Caddyfile.new"
 if [ "$(docker inspect --format '{{.State.Running}}' "$caddy" 2>/dev/null)" != true ]; then
 	mv "$directory/.Caddyfile.new" "$directory/Caddyfile"
+	rm -f "$directory/.Caddyfile.old"
 	exit 0
 fi
-cp -p "$directory/Caddyfile" "$directory/.Caddyfile.old"
+# A script that was killed has left the old one, and in its place one that Caddy may not accept.
+if [ ! -e "$directory/.Caddyfile.old" ]; then
+	cp -p "$directory/Caddyfile" "$directory/.Caddyfile.copy"
+	mv "$directory/.Caddyfile.copy" "$directory/.Caddyfile.old"
+fi
 mv "$directory/.Caddyfile.new" "$directory/Caddyfile"
 for step in validate reload; do
 	if ! said=$(docker exec "$caddy" caddy "$step" --config /etc/caddy/Caddyfile 2>&1); then

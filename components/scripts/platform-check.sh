@@ -3,7 +3,7 @@ set -eu
 problems=
 for c in $postgres $redis $caddy; do
 	docker inspect --format '{{.State.Running}} {{range $n, $_ := .NetworkSettings.Networks}}{{$n}} {{end}}' "$c" 2>/dev/null |
-		grep -q "^true .*\b$network\b" || problems="$problems\n- $c does not run on the network $network"
+		grep -qE "^true (.* )?$network " || problems="$problems\n- $c does not run on the network $network"
 done
 docker exec "$caddy" caddy list-modules 2>/dev/null | grep -qx dns.providers.cloudflare ||
 	problems="$problems\n- the Caddy in $caddy has no dns.providers.cloudflare: no certificate by the DNS challenge"

@@ -4,21 +4,37 @@ exec 9>"$sites/.lock"
 flock 9
 config=/etc/caddy/Caddyfile
 
+# Keeps the file that is served until Caddy has loaded the change. An empty file stands for
+# none.
+keep() {
+	if [ -e "$sites/$file" ]; then
+		cp -p "$sites/$file" "$sites/.$file.copy"
+	else
+		: >"$sites/.$file.copy"
+	fi
+	mv "$sites/.$file.copy" "$sites/.$file.old"
+}
+
+# Puts the file back that was kept, if there is one.
+undo() {
+	if [ -s "$sites/.$file.old" ]; then
+		mv "$sites/.$file.old" "$sites/$file"
+	elif [ -e "$sites/.$file.old" ]; then
+		rm -f "$sites/$file"
+		rm "$sites/.$file.old"
+	fi
+}
+
 # Puts the old file back, unless the script succeeds.
 restore() {
 	status=$?
 	trap - EXIT HUP INT TERM
-	rm -f "$sites/.$file.new"
-	if [ "$status" -ne 0 ] && [ -e "$sites/.$file.changed" ]; then
-		if [ -e "$sites/.$file.old" ]; then
-			mv "$sites/.$file.old" "$sites/$file"
-		else
-			rm -f "$sites/$file"
-		fi
+	if [ "$status" -ne 0 ] && [ -e "$sites/.$file.old" ]; then
+		undo
 		docker exec "$caddy" caddy reload --config "$config" >/dev/null 2>&1 || true
 		echo "The site file $file was refused; the one before it is back and still served." >&2
 	fi
-	rm -f "$sites/.$file.old" "$sites/.$file.changed"
+	rm -f "$sites/.$file.new" "$sites/.$file.copy" "$sites/.$file.old"
 	exit "$status"
 }
 trap restore EXIT
@@ -33,3 +49,6 @@ load() {
 		fi
 	done
 }
+
+# What a script that was killed had not finished does not count.
+undo

@@ -1,7 +1,4 @@
-if [ ! -e "$sites/$file" ]; then
-	exit 0
-fi
-cp -p "$sites/$file" "$sites/.$file.old"
-: >"$sites/.$file.changed"
+[ -e "$sites/$file" ] || exit 0
+keep
 rm "$sites/$file"
 load
