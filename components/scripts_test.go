@@ -2,9 +2,12 @@ package components
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -172,15 +175,120 @@ func TestAFirstSiteFileThatIsRefusedLeavesNothing(t *testing.T) {
 	s.expectSites(map[string]string{})
 }
 
-func TestAnUpdateAfterAKillBetweenSwapAndProofStartsFromTheOldFile(t *testing.T) {
-	s := caddyServer(t)
-	write(t, filepath.Join(s.sites, "psydge.caddy"), "half made {")
-	write(t, filepath.Join(s.sites, ".psydge.caddy.old"), siteOne)
-	write(t, filepath.Join(s.sites, ".psydge.caddy.changed"), "")
-	if out, err := s.put("broken {"); err == nil {
-		t.Fatalf("accepted: %s", out)
+// killer is a server whose Caddy accepts every site file that does not say "broken", and loads
+// it unless the file "unwilling" stands beside the sites. It counts its calls in the file
+// "calls" and kills the script at the call whose number the file "kill" holds.
+func killer(t *testing.T) server {
+	t.Helper()
+	s := newServer(t, `
+read -r n < "$SITES/../calls"; n=$((n + 1)); echo $n > "$SITES/../calls"
+read -r at < "$SITES/../kill"; [ $n != "$at" ] || kill -9 "$(cat "$SITES/../pid")"
+case "$*" in
+"inspect "*) echo true ;;
+*" adapt "*) ! grep -q broken ;;
+*" validate "*) ;;
+*" reload "*) [ ! -e "$SITES/../unwilling" ] ;;
+*) echo "unexpected: $*" >&2; exit 9 ;;
+esac
+`)
+	s.beside("calls", "0\n")
+	s.beside("kill", "0\n")
+	return s
+}
+
+// beside writes a file beside the sites.
+func (s server) beside(name, text string) { write(s.t, filepath.Join(s.sites, "..", name), text) }
+
+// dies runs a script that is killed at its nth call of docker.
+func (s server) dies(n int, script, stdin string) {
+	s.t.Helper()
+	s.beside("calls", "0\n")
+	s.beside("kill", strconv.Itoa(n)+"\n")
+	out, err := s.run("echo $$ >\"$SITES/../pid\"\n"+script, stdin)
+	if ended, ok := errors.AsType[*exec.ExitError](err); !ok || ended.ExitCode() != -1 {
+		s.t.Fatalf("it was not killed at its call %d: %v: %s", n, err, out)
 	}
-	s.expectSites(map[string]string{"psydge.caddy": siteOne})
+	s.beside("kill", "0\n")
+}
+
+// A script that is killed restores nothing itself. The next one begins with a file that Caddy
+// has served, even if its own is refused.
+func TestAKilledScriptLeavesAFileThatWasServed(t *testing.T) {
+	for _, c := range []struct {
+		unwilling bool
+		calls     int // adapt, validate, reload; and a reload of the old file
+	}{{false, 3}, {true, 4}} {
+		for n := range c.calls {
+			t.Run(fmt.Sprintf("unwilling %v, call %d", c.unwilling, n+1), func(t *testing.T) {
+				s := killer(t)
+				script := "caddy=alorig_caddy\nsites=" + s.sites + "\nfile=psydge.caddy\n" + loadSites + putSite
+				write(t, filepath.Join(s.sites, "psydge.caddy"), siteOne)
+				if c.unwilling {
+					s.beside("unwilling", "")
+				}
+				s.dies(n+1, script, siteTwo)
+				if out, err := s.put("broken"); err == nil {
+					t.Fatalf("accepted: %s", out)
+				}
+				s.expectSites(map[string]string{"psydge.caddy": siteOne})
+			})
+		}
+	}
+	t.Run("first file", func(t *testing.T) {
+		s := killer(t)
+		s.dies(2, "caddy=alorig_caddy\nsites="+s.sites+"\nfile=psydge.caddy\n"+loadSites+putSite, siteTwo)
+		if out, err := s.put("broken"); err == nil {
+			t.Fatalf("accepted: %s", out)
+		}
+		s.expectSites(map[string]string{})
+	})
+}
+
+func TestAKilledRemovalIsFinished(t *testing.T) {
+	for n := range 2 { // validate, reload
+		s := killer(t)
+		script := "caddy=alorig_caddy\nsites=" + s.sites + "\nfile=psydge.caddy\n" + loadSites + removeSite
+		write(t, filepath.Join(s.sites, "psydge.caddy"), siteOne)
+		s.dies(n+1, script, "")
+		s.beside("calls", "0\n")
+		if out, err := s.run(script, ""); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		s.expectSites(map[string]string{})
+		if calls, err := os.ReadFile(filepath.Join(s.sites, "..", "calls")); err != nil || string(calls) != "2\n" {
+			t.Errorf("Caddy was asked %q times (%v), want to validate and to reload", calls, err)
+		}
+	}
+}
+
+func TestAKilledScriptLeavesTheMainCaddyfileThatWasServed(t *testing.T) {
+	for n := range 2 { // validate and reload, behind inspect
+		s := killer(t)
+		directory := filepath.Dir(s.sites)
+		script := "caddy=alorig_caddy\ndirectory=" + directory + "\n" + putCaddyMain
+		s.beside("Caddyfile", "served\n")
+		s.dies(n+2, script, "unproven\n")
+		expect := func(want string) {
+			t.Helper()
+			found, err := filepath.Glob(filepath.Join(directory, "*Caddyfile*"))
+			text, _ := os.ReadFile(filepath.Join(directory, "Caddyfile"))
+			if err != nil || len(found) != 1 || string(text) != want {
+				t.Errorf("there is %q, and Caddyfile holds %q, want %q alone (%v)", found, text, want, err)
+			}
+		}
+		s.beside("unwilling", "")
+		if out, err := s.run(script, "refused\n"); err == nil {
+			t.Fatalf("accepted: %s", out)
+		}
+		expect("served\n")
+		if err := os.Remove(filepath.Join(directory, "unwilling")); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := s.run(script, "next\n"); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		expect("next\n")
+	}
 }
 
 func TestASiteFileIsRemoved(t *testing.T) {
@@ -263,7 +371,7 @@ func TestThePlatformCheckNamesEverythingThatIsWrong(t *testing.T) {
 	parameters := "network=alorig_net\npostgres=alorig_postgres\nredis=alorig_redis\ncaddy=alorig_caddy\n"
 	healthy := `
 case "$1" in
-inspect) echo "true alorig_net " ;;
+inspect) echo "true side alorig_net other " ;;
 exec) echo admin.api.load; echo dns.providers.cloudflare ;;
 esac
 `
@@ -273,7 +381,7 @@ esac
 	}
 	s = newServer(t, `
 case "$1" in
-inspect) case "$4" in alorig_postgres) echo "true alorig_net_old " ;; alorig_redis) exit 1 ;; *) echo "false alorig_net " ;; esac ;;
+inspect) case "$4" in alorig_postgres) echo "true alorig_net-old " ;; alorig_redis) exit 1 ;; *) echo "false alorig_net " ;; esac ;;
 exec) echo admin.api.load ;;
 esac
 `)
