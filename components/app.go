@@ -73,17 +73,17 @@ func NewApp(ctx *pulumi.Context, name string, args *AppArgs, opts ...pulumi.Reso
 		triggers = append(triggers, w.Container.ID())
 	}
 
-	if _, err := NewDomain(ctx, ledger.Logical(args.App.Name, "domain"), &DomainArgs{
-		App: args.App, Address: args.Address, Zones: args.Zones,
-	}, within, pulumi.DependsOn(args.Platform.Ready)); err != nil {
-		return nil, err
-	}
 	route, err := NewRoute(ctx, ledger.Logical(args.App.Name, "route"), &RouteArgs{
 		App: args.App, TLS: args.TLS, AdminCIDRs: args.AdminCIDRs,
 		Caddy: args.Platform.service(ledger.Caddy).Container, Directory: args.Platform.caddyDirectory,
 		Shell: args.Platform.shell, After: running,
 	}, within)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := NewDomain(ctx, ledger.Logical(args.App.Name, "domain"), &DomainArgs{
+		App: args.App, Address: args.Address, Zones: args.Zones, After: []pulumi.Resource{route.Loaded},
+	}, within); err != nil {
 		return nil, err
 	}
 	app.Gate, err = NewGate(ctx, ledger.Logical(args.App.Name, "gate"), &GateArgs{

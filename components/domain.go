@@ -14,6 +14,7 @@ type DomainArgs struct {
 	App     ledger.App
 	Address string            // the server's public IPv4 address
 	Zones   map[string]string // Cloudflare zone ids by domain
+	After   []pulumi.Resource // what must answer for the hosts before anybody is sent there
 }
 
 // Domain holds the Cloudflare records of an app's hosts, one A record each.
@@ -49,7 +50,7 @@ func NewDomain(ctx *pulumi.Context, name string, args *DomainArgs, opts ...pulum
 			Ttl:     pulumi.Int(ttl),
 			// The free plan has no tags.
 			Comment: pulumi.String("alorig fleet: " + args.App.Name),
-		}, pulumi.Parent(domain), pulumi.DeleteBeforeReplace(true))
+		}, pulumi.Parent(domain), pulumi.DependsOn(args.After), pulumi.DeleteBeforeReplace(true))
 		if err != nil {
 			return nil, fmt.Errorf("registering the record of %s: %w", host.Name, err)
 		}

@@ -674,6 +674,13 @@ func TestRolloutWaitsForEachApp(t *testing.T) {
 				}
 			}
 		}
+		// Nobody is sent to a host before it is served.
+		for _, host := range a.hosts {
+			record := declared.TypeRecord + "::" + ledger.Logical(a.name, "dns", host)
+			if _, declared := e.waits[record]; !declared || !e.before(record)[command(a.name+"-site")] {
+				t.Errorf("%s does not wait for the site file", record)
+			}
+		}
 		earlier = append(earlier, own...)
 		previous = a.name
 	}
