@@ -23,7 +23,7 @@ import (
 func Record(project, stack string, program pulumi.RunFunc) ([]declared.Resource, error) {
 	r := &recorder{project: project, stack: stack, resources: map[string]declared.Resource{}}
 	preview := func(info *pulumi.RunInfo) { info.DryRun = true }
-	if err := pulumi.RunErr(program, pulumi.WithMocks(project, stack, r), preview); err != nil {
+	if err := pulumi.RunErr(onOwnStack(program), pulumi.WithMocks(project, stack, r), preview); err != nil {
 		return nil, err
 	}
 	if len(r.problems) > 0 {
@@ -35,6 +35,16 @@ func Record(project, stack string, program pulumi.RunFunc) ([]declared.Resource,
 		recorded[i] = r.resources[urn]
 	}
 	return recorded, nil
+}
+
+// onOwnStack runs the program on a goroutine of its own: at every registration the SDK
+// writes down the whole stack below it, and most of that stack would be the caller's.
+func onOwnStack(program pulumi.RunFunc) pulumi.RunFunc {
+	return func(ctx *pulumi.Context) error {
+		ended := make(chan error, 1)
+		go func() { ended <- program(ctx) }()
+		return <-ended
+	}
 }
 
 // recorder stands in for the Pulumi engine.

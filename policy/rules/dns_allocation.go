@@ -65,7 +65,7 @@ var dnsAllocation = Rule{
 		if len(records) == 0 {
 			return nil
 		}
-		server, zones, fs := hostNetwork(rs)
+		server, zones, fs := addressAndZones(rs)
 		if fs != nil {
 			return fs
 		}
@@ -105,21 +105,21 @@ func isIPv4(s string) bool {
 	return err == nil && address.Is4()
 }
 
-// hostNetwork reads the server's address and zones from the Server component.
-func hostNetwork(rs []declared.Resource) (server string, zones property.Map, fs []ledger.Finding) {
+// addressAndZones reads the server's address and zones from the Server component.
+func addressAndZones(rs []declared.Resource) (address string, zones property.Map, fs []ledger.Finding) {
 	p := ledger.Report{Subject: "Server"}
-	hosts := ofType(rs, ledger.TypeServer)
-	if len(hosts) == 0 {
+	servers := ofType(rs, ledger.TypeServer)
+	if len(servers) == 0 {
 		p.Add("is not declared", "it names the server's address and zones, which records are held against", "Declare components.Server.")
 		return "", zones, p.Findings
 	}
-	server, state := declared.Read[string](hosts[0].Props, "serverAddress")
-	if state != declared.Known || !isIPv4(server) {
+	address, state := declared.Read[string](servers[0].Props, "serverAddress")
+	if state != declared.Known || !isIPv4(address) {
 		p.Add("has no serverAddress"+describe(state), "records point at the server's IPv4 address", "Set alorig:serverAddress in the configuration.")
 	}
-	zones, state = declared.Read[property.Map](hosts[0].Props, "zones")
+	zones, state = declared.Read[property.Map](servers[0].Props, "zones")
 	if problem := unreadable("zones", state); problem != "" {
 		p.Add(problem, "records lie in the zones of the configuration", "Set alorig:zones in the configuration.")
 	}
-	return server, zones, p.Findings
+	return address, zones, p.Findings
 }

@@ -1,9 +1,8 @@
 package rules
 
 import (
-	"github.com/alorig/fleet/internal/ledger"
-
 	"github.com/alorig/fleet/internal/declared"
+	"github.com/alorig/fleet/internal/ledger"
 )
 
 var hostMemoryCeiling = Rule{

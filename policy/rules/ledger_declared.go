@@ -45,12 +45,12 @@ var ledgerDeclared = Rule{
 		return p.Findings
 	},
 	Stack: func(_ *Fleet, rs []declared.Resource) []ledger.Finding {
-		hosts := ofType(rs, ledger.TypeServer)
-		if len(hosts) == 1 {
+		servers := ofType(rs, ledger.TypeServer)
+		if len(servers) == 1 {
 			return nil
 		}
 		p := ledger.Report{Subject: "stack"}
-		p.Add(fmt.Sprintf("declares %d Server component", len(hosts)), "one stack is one server and declares its ledger once", "Declare exactly one components.Server.")
+		p.Add(fmt.Sprintf("declares %d Server component", len(servers)), "one stack is one server and declares its ledger once", "Declare exactly one components.Server.")
 		return p.Findings
 	},
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/alorig/fleet/internal/ledger"
 )
 
-// PackName is the policy pack's name, as the engine shows it.
+// PackName is the policy pack's name, as the Pulumi engine shows it.
 const PackName = "alorig-fleet"
 
 // PackVersion is the policy pack's version.
@@ -59,7 +59,7 @@ func show(m policyx.PolicyManager, fs []ledger.Finding) {
 	}
 }
 
-// gateCache keeps the early gate of the last Server component: the engine shows the
+// gateCache keeps the early gate of the last Server component: the Pulumi engine shows the
 // component to each rule anew.
 type gateCache struct {
 	mu    sync.Mutex

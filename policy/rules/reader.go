@@ -35,8 +35,8 @@ func unreadable(property string, s declared.State) string {
 }
 
 // plainLedger returns the ledger that the Server component declares, as plain values.
-func plainLedger(host declared.Resource) (map[string]any, error) {
-	m, state := declared.Read[property.Map](host.Props, "ledger")
+func plainLedger(server declared.Resource) (map[string]any, error) {
+	m, state := declared.Read[property.Map](server.Props, "ledger")
 	if state != declared.Known {
 		return nil, errors.New("has no ledger" + describe(state))
 	}
@@ -48,8 +48,8 @@ func plainLedger(host declared.Resource) (map[string]any, error) {
 }
 
 // declaredLedger reads the ledger that the Server component declares.
-func declaredLedger(host declared.Resource) (ledger.Ledger, error) {
-	plain, err := plainLedger(host)
+func declaredLedger(server declared.Resource) (ledger.Ledger, error) {
+	plain, err := plainLedger(server)
 	if err != nil {
 		return ledger.Ledger{}, err
 	}

@@ -19,11 +19,11 @@ var rolloutOrder = Rule{
 	Remedy:  "Set `alorig:rollout` to the app that the server has come to. Move it by one app, and only after the one before has been stable for 24 hours.",
 	Stack: func(f *Fleet, rs []declared.Resource) []ledger.Finding {
 		p := ledger.Report{Subject: "rollout"}
-		hosts := ofType(rs, ledger.TypeServer)
-		if len(hosts) == 0 {
+		servers := ofType(rs, ledger.TypeServer)
+		if len(servers) == 0 {
 			return nil // the rule ledger-declared refuses the stack
 		}
-		rollout, state := declared.Read[string](hosts[0].Props, "rollout")
+		rollout, state := declared.Read[string](servers[0].Props, "rollout")
 		last, known := f.place[rollout]
 		switch {
 		case state == declared.Unknown, state == declared.WrongType:

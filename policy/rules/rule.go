@@ -3,14 +3,17 @@
 // an update and `alorig check` judge with the same functions.
 //
 // A resource rule sees a resource's inputs, a stack rule its outputs. No rule ever
-// prints: standard output belongs to the engine. No finding carries a value that may
+// prints: standard output belongs to the Pulumi engine. No finding carries a value that may
 // be a secret: it names the property path instead.
 package rules
 
 import (
 	"cmp"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
@@ -31,7 +34,7 @@ const (
 // every rule reports what [ledger.Ledger.Check] finds under its name in the ledger that
 // the Server component declares: the early gate.
 type Rule struct {
-	Name    string // kebab-case, as the engine shows it
+	Name    string // kebab-case, as the Pulumi engine shows it
 	Level   Level
 	Refuses string // completes the sentence "It refuses …"
 	Why     string // the reason, for people
@@ -91,10 +94,18 @@ func JudgeResource(f *Fleet, r declared.Resource) []ledger.Finding {
 // Judge holds a whole stack against every rule, as a preview would.
 func Judge(f *Fleet, rs []declared.Resource) []ledger.Finding {
 	all := All()
-	var fs []ledger.Finding
-	for _, r := range rs {
-		fs = append(fs, judgeResource(f, all, r)...)
+	found := make([][]ledger.Finding, len(rs))
+	var next atomic.Int64
+	var judges sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		judges.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(rs); i = int(next.Add(1)) - 1 {
+				found[i] = judgeResource(f, all, rs[i])
+			}
+		})
 	}
+	judges.Wait()
+	fs := slices.Concat(found...)
 	for _, rule := range all {
 		fs = append(fs, rule.judgeStack(f, rs)...)
 	}
