@@ -481,7 +481,7 @@ func TestAPastedKeyIsNotPrinted(t *testing.T) {
 func TestAPastedSecretIsNotPrinted(t *testing.T) {
 	t.Parallel()
 	for path, pasted := range map[string]string{
-		"postgres.host": "postgres://postgres:c4n4ry@localhost/app", "registry.address": "https://alorig:c4n4ry@ghcr.io", "registry.username": "alorig:c4n4ry", "registry.password": "c4n4ry",
+		"postgres.host": "postgres://postgres:c4n4ry@localhost/app", "registry.address": "https://alorig:c4n4ry@ghcr.io", "registry.username": "alorig:4444", "registry.password": "c4n4ry",
 		"cloudflareApiHostname": "alorig:c4n4ry", "dockerSocket": "tcp://op:c4n4ry@server:2376", "acmeEmail": "smtp://op:c4n4ry@alorig.com{25}",
 		"zones.a": "c4n4ry5fA0t3R2mQx7Lk9ZbV4nWc8YdE1sHgJuPi", "serverAddress": "ghp_c4n4ryA0t3R2mQx7Lk9ZbV4nWc8YdE1sHgJu", "images.a": "alorig:c4n4ryA0t3R2mQx7Lk9ZbV4nWc8YdE1sHgJu@ghcr.io/a",
 	} {
