@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -116,7 +118,8 @@ func runConnected(cmd *cobra.Command, stack string, args []string) error {
 	// until it has ended.
 	child := exec.CommandContext(context.WithoutCancel(cmd.Context()), args[0], args[1:]...)
 	// Another stack, selected long ago, would be updated through the way to this one's server.
-	child.Env = append(os.Environ(), stackVariable+"="+stack)
+	child.Env = append(slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, stackOption+"=") }),
+		stackVariable+"="+stack)
 	child.Stdin, child.Stdout, child.Stderr = cmd.InOrStdin(), unwrapped(cmd.OutOrStdout()), cmd.ErrOrStderr()
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)

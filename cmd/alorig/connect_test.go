@@ -120,6 +120,10 @@ func TestConnect(t *testing.T) {
 	if _, stdout, stderr := f.connect(t, "sh", "-c", "echo $PULUMI_STACK"); stdout != "prod\n" {
 		t.Errorf("the command works on the stack %s%s", stdout, stderr)
 	}
+	t.Setenv(stackOption, "staging") // which the CLI prefers
+	if _, stdout, stderr := f.connect(t, "sh", "-c", "echo $PULUMI_STACK$"+stackOption); stdout != "prod\n" {
+		t.Errorf("the command works on the stack %s%s", stdout, stderr)
+	}
 	if code, _, stderr := f.connect(t, "sh", "-c", "kill -9 $$"); code != 128+9 || stderr != "" {
 		t.Errorf("killed: exit code %d: %s", code, stderr)
 	}

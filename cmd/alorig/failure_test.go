@@ -89,6 +89,11 @@ func TestTheStackOfTheEnvironment(t *testing.T) {
 			t.Errorf("%s: %d %s", verb, code, stderr)
 		}
 	}
+	t.Setenv(stackOption, "prod") // the CLI prefers it
+	if code, stdout, stderr := alorig(t, "check", "--dir", "../.."); code != exitClean || !strings.Contains(stdout, "stack prod:") {
+		t.Errorf("%d %s%s", code, stdout, stderr)
+	}
+	t.Setenv(stackOption, "")
 	t.Setenv(stackVariable, "../prod")
 	if code, _, stderr := alorig(t, "check", "--dir", "../.."); code != exitFault || !strings.Contains(stderr, `PULUMI_STACK "../prod" names no stack`) {
 		t.Errorf("%d %s", code, stderr)

@@ -29,6 +29,9 @@ type stackFlags struct {
 // stackVariable is where the Pulumi CLI looks for the stack when --stack is not given.
 const stackVariable = "PULUMI_STACK"
 
+// stackOption stands for --stack itself: the Pulumi CLI prefers it to stackVariable.
+const stackOption = "PULUMI_OPTION_STACK"
+
 func (s *stackFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.stack, "stack", "", "stack whose settings are read, from Pulumi.STACK.yaml (default $"+stackVariable+", or else prod)")
 	cmd.Flags().StringVar(&s.directory, "dir", "", "project directory (default the repository around the working directory)")
@@ -39,6 +42,9 @@ func (s *stackFlags) open(cmd *cobra.Command) (settings.Config, error) {
 	origin := "--stack"
 	if !cmd.Flags().Changed("stack") {
 		s.stack, origin = cmp.Or(os.Getenv(stackVariable), "prod"), stackVariable
+		if named := os.Getenv(stackOption); named != "" {
+			s.stack, origin = named, stackOption
+		}
 	}
 	var err error
 	if s.file, err = settings.StackName(s.stack); err != nil {
