@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -18,10 +19,24 @@ import (
 type backend struct {
 	bucket *blob.Bucket // nil for Pulumi Cloud, which has no lock files
 	shown  string       // the address without credentials
+	// directory is that of a file:// backend; "" for another kind.
+	directory string
 }
 
 // holdsLocks reports a backend that stores its locks as files.
 func (b *backend) holdsLocks() bool { return b.bucket != nil }
+
+// readable says why a directory of the backend cannot be listed. The library that lists
+// passes over what it cannot read on this machine, as if there were nothing.
+func (b *backend) readable(directory string) error {
+	if b.directory == "" {
+		return nil
+	}
+	if _, err := os.ReadDir(filepath.Join(b.directory, filepath.FromSlash(directory))); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
 
 // openBackend opens the backend as the CLI does (pkg/backend/diy of Pulumi 3.259). Pulumi
 // Cloud shows nobody its locks.
@@ -37,7 +52,11 @@ func openBackend(ctx context.Context, address string, o Options) (*backend, erro
 	var opened string
 	switch u.Scheme {
 	case "file":
-		opened, err = fileAddress(address, o.Directory)
+		if b.directory, err = fileDirectory(address, o.Directory); err == nil {
+			// The CLI writes a temporary file beside the real one, since a rename does not cross
+			// file systems. This does the same.
+			opened = "file://" + filepath.ToSlash(b.directory) + "?no_tmp_dir=true"
+		}
 	case "s3":
 		opened, err = s3Address(u)
 	case "http", "https":
@@ -57,9 +76,9 @@ func openBackend(ctx context.Context, address string, o Options) (*backend, erro
 	return b, nil
 }
 
-// fileAddress makes the address of a directory absolute. A relative one starts in the
+// fileDirectory is the directory of a file:// backend. A relative one starts in the
 // project's directory, where the CLI runs too.
-func fileAddress(address, directory string) (string, error) {
+func fileDirectory(address, directory string) (string, error) {
 	path, _, _ := strings.Cut(strings.TrimPrefix(address, "file://"), "?")
 	if path == "~" || strings.HasPrefix(path, "~/") {
 		home, err := os.UserHomeDir()
@@ -75,9 +94,7 @@ func fileAddress(address, directory string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("opening the backend %s: %w", address, err)
 	}
-	// The CLI writes a temporary file beside the real one, since a rename does not cross file
-	// systems. This does the same.
-	return "file://" + filepath.ToSlash(path) + "?no_tmp_dir=true", nil
+	return path, nil
 }
 
 // s3Address translates the parameters of the first AWS SDK, which Pulumi still accepts

@@ -102,9 +102,10 @@ func (ps processes) judge(l Lock) (Verdict, string) {
 	return Dead, why
 }
 
-// takesLocks reports a program that locks a stack.
+// takesLocks reports a program that locks a stack. Its name may have something around it: a
+// package of NixOS runs .pulumi-wrapped.
 func takesLocks(program string) bool {
-	return strings.HasPrefix(program, "pulumi") || strings.HasPrefix(program, "alorig")
+	return strings.Contains(program, "pulumi") || strings.Contains(program, "alorig")
 }
 
 // initialNamespace is the PID namespace from which all processes of a Linux machine are

@@ -51,6 +51,9 @@ func (r *Recovery) locks(ctx context.Context) ([]Lock, error) {
 	if !r.backend.holdsLocks() {
 		return all, nil
 	}
+	if err := r.backend.readable(lockDirectory(r.options.Stack)); err != nil {
+		return nil, fmt.Errorf("listing the locks in %s: %w", r.backend.shown, err)
+	}
 	list := r.backend.bucket.List(&blob.ListOptions{Prefix: lockDirectory(r.options.Stack)})
 	for {
 		object, err := list.Next(ctx)

@@ -120,6 +120,7 @@ func TestRecoverJudgesLocks(t *testing.T) {
 	time.Sleep(200 * time.Millisecond)
 	living, _ := holder(t, "pulumi")
 	recovering, _ := holder(t, "alorig")
+	wrapped, _ := holder(t, ".pulumi-wrapped") // what the packages of NixOS start
 	other, _ := holder(t, "sleep")
 	now := time.Now()
 	for _, tt := range []struct {
@@ -130,6 +131,7 @@ func TestRecoverJudgesLocks(t *testing.T) {
 	}{
 		{"a living pulumi", lockFile{int32(living), "op", here, now}, Alive, "pulumi is running"},
 		{"a living alorig", lockFile{int32(recovering), "op", here, now}, Alive, "alorig is running"},
+		{"a living pulumi by another name", lockFile{int32(wrapped), "op", here, now}, Alive, ".pulumi-wrapped is running"},
 		{"no process", lockFile{int32(dead), "op", here, now}, Dead, "no process of this machine has its number any more"},
 		{"a process that has ended", lockFile{int32(zombie.Process.Pid), "op", here, now}, Dead, "its process has ended"},
 		{"another program", lockFile{int32(other), "op", here, now}, Dead, "its number now belongs to sleep"},
@@ -269,6 +271,23 @@ func TestRecoverTakesTheOperatorsWord(t *testing.T) {
 	}
 }
 
+// The library that lists a bucket passes over what it cannot read.
+func TestRecoverSaysWhichLocksItCannotSee(t *testing.T) {
+	r, directory := locked(t)
+	if err := os.Remove(directory); err != nil {
+		t.Fatal(err)
+	}
+	if locks, err := r.locks(t.Context()); err != nil || len(locks) != 0 {
+		t.Errorf("never locked: %v, %v", locks, err)
+	}
+	if err := os.Symlink(directory, directory); err != nil { // unreadable to root too
+		t.Fatal(err)
+	}
+	if locks, err := r.locks(t.Context()); err == nil || !strings.Contains(err.Error(), "listing the locks in file://") {
+		t.Errorf("an unreadable directory has %v, %v", locks, err)
+	}
+}
+
 // While this works on the server nobody else can lock the stack, and the other way round.
 func TestRecoverHoldsTheLock(t *testing.T) {
 	here, _ := os.Hostname()
@@ -299,16 +318,16 @@ func TestRecoverHoldsTheLock(t *testing.T) {
 func TestRecoverBackendAddresses(t *testing.T) {
 	t.Setenv("HOME", "/home/op")
 	t.Setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "")
-	for _, tt := range []struct{ address, opened string }{
-		{"file:///state", "file:///state?no_tmp_dir=true"},
-		{"file://~", "file:///home/op?no_tmp_dir=true"},
-		{"file://~/state", "file:///home/op/state?no_tmp_dir=true"},
-		{"file://./state", "file:///project/state?no_tmp_dir=true"},
-		{"file://state?x=y", "file:///project/state?no_tmp_dir=true"},
+	for _, tt := range []struct{ address, directory string }{
+		{"file:///state", "/state"},
+		{"file://~", "/home/op"},
+		{"file://~/state", "/home/op/state"},
+		{"file://./state", "/project/state"},
+		{"file://state?x=y", "/project/state"},
 	} {
-		got, err := fileAddress(tt.address, "/project")
-		if err != nil || got != tt.opened {
-			t.Errorf("%s opens %s (%v), want %s", tt.address, got, err, tt.opened)
+		got, err := fileDirectory(tt.address, "/project")
+		if err != nil || got != tt.directory {
+			t.Errorf("%s is %s (%v), want %s", tt.address, got, err, tt.directory)
 		}
 	}
 	for _, tt := range []struct{ address, opened string }{
