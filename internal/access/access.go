@@ -39,7 +39,8 @@ const answerWait = 15 * time.Second
 func Open(ctx context.Context, to Target) (*Server, error) {
 	s := &Server{}
 	options := []client.Opt{client.WithAPIVersionNegotiation()}
-	transport := &http.Transport{}
+	// Over SSH each connection to Docker is a session, of which sshd allows ten.
+	transport := &http.Transport{MaxConnsPerHost: 2}
 	engine := "the Docker engine at " + to.Socket
 	if to.SSH == nil {
 		options = append(options, client.WithHost(to.Socket))

@@ -141,6 +141,26 @@ func waitFor(t *testing.T, what string, done func() bool) {
 	}
 }
 
+// An update opens dozens of connections at once, and sshd allows ten sessions.
+func TestManyConnectionsAtOnce(t *testing.T) {
+	far := accesstest.New(t)
+	far.SetContainers(running("172.30.0.2"))
+	far.Route("172.30.0.2:5432", echo(t, "PostgreSQL"))
+	s := open(t, target(far))
+	var all sync.WaitGroup
+	for range 100 {
+		all.Go(func() {
+			c, err := s.Dial(t.Context(), postgres)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_ = c.Close()
+		})
+	}
+	all.Wait()
+}
+
 // A connection that says nothing any more is given up, and made anew when it is needed.
 func TestASilentServer(t *testing.T) {
 	t.Parallel()

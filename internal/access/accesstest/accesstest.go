@@ -71,7 +71,11 @@ type Server struct {
 	broken     string            // what `docker` says instead of working
 	forwards   map[string]string // where addresses of containers really are
 	logins     int
+	sessions   int // that are open
 }
+
+// maxSessions is what sshd allows on one connection unless it is told otherwise.
+const maxSessions = 10
 
 // New starts a server, which ends with the test.
 func New(t testing.TB) *Server {
@@ -236,6 +240,19 @@ func (s *Server) serve(raw net.Conn, config *ssh.ServerConfig) {
 
 // session runs the one command that is asked for.
 func (s *Server) session(c ssh.NewChannel) {
+	s.mu.Lock()
+	s.sessions++
+	tooMany := s.sessions > maxSessions
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.sessions--
+	}()
+	if tooMany {
+		_ = c.Reject(ssh.ConnectionFailed, "open failed")
+		return
+	}
 	channel, requests, err := c.Accept()
 	if err != nil {
 		return
