@@ -68,6 +68,9 @@ for that, use "pulumi preview --policy-pack policy" (docs/install.md).`,
 				for _, warning := range result.Warnings {
 					fmt.Fprintf(cmd.ErrOrStderr(), "%s %s\n", color.YellowString("warning:"), warning)
 				}
+				for _, fault := range result.Errors {
+					fmt.Fprintf(cmd.ErrOrStderr(), "%s %s\n", color.RedString("error:"), fault)
+				}
 			}
 			return v.report(cmd.OutOrStdout(), f.Ledger, t.json)
 		},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"sync"
 
@@ -39,11 +40,22 @@ func Record(project, stack string, program pulumi.RunFunc) ([]declared.Resource,
 
 // onOwnStack runs the program on a goroutine of its own: at every registration the SDK
 // writes down the whole stack below it, and most of that stack would be the caller's.
+// Whatever ends that goroutine ends the dry run.
 func onOwnStack(program pulumi.RunFunc) pulumi.RunFunc {
 	return func(ctx *pulumi.Context) error {
-		ended := make(chan error, 1)
-		go func() { ended <- program(ctx) }()
-		return <-ended
+		err := errors.New("the program left by runtime.Goexit")
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			defer func() {
+				if fault := recover(); fault != nil {
+					err = fmt.Errorf("the program panicked: %v\n%s", fault, debug.Stack())
+				}
+			}()
+			err = program(ctx)
+		}()
+		<-ended
+		return err
 	}
 }
 

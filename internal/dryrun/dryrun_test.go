@@ -2,6 +2,7 @@ package dryrun
 
 import (
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -87,5 +88,18 @@ func TestRecordReportsWhatTheEngineWould(t *testing.T) {
 		return nil
 	}); err != nil {
 		t.Error(err)
+	}
+}
+
+// Neither takes the process with it, or makes it wait for ever.
+func TestRecordOutlivesItsProgram(t *testing.T) {
+	t.Parallel()
+	for want, program := range map[string]pulumi.RunFunc{
+		"the program panicked: no such app": func(*pulumi.Context) error { panic("no such app") },
+		"runtime.Goexit":                    func(*pulumi.Context) error { runtime.Goexit(); return nil },
+	} {
+		if rs, err := Record("alorig", "test", program); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q, got %d resources and %v", want, len(rs), err)
+		}
 	}
 }

@@ -46,6 +46,7 @@ type Result struct {
 	Changes  map[string]int // resources by operation, the stack itself among them
 	Findings []Finding      // sorted, once each
 	Warnings []string       // of the program or the Pulumi engine
+	Errors   []string       // of either, beside a verdict; after one the findings need not be all
 }
 
 // Finding is what a rule of the pack said.
@@ -78,6 +79,7 @@ func (p Preview) Run(ctx context.Context) (Result, error) {
 	result := seen.result()
 	switch {
 	case failure == nil, result.Refused(): // a refusal also fails the update, which says little
+		result.Errors = slices.DeleteFunc(seen.errors, func(said string) bool { return said == refusedSays })
 		return result, nil
 	case len(seen.errors) > 0:
 		return result, errors.New(strings.Join(seen.errors, "\n"))
@@ -85,6 +87,9 @@ func (p Preview) Run(ctx context.Context) (Result, error) {
 		return result, fmt.Errorf("the Pulumi engine gave no verdict: %w", failure)
 	}
 }
+
+// refusedSays is all that the Pulumi engine says of a refusal beside the findings.
+const refusedSays = "preview failed"
 
 // update runs the Pulumi engine and lets seen gather what it says.
 func (p Preview) update(ctx context.Context, seen *collector) error {

@@ -218,6 +218,29 @@ func TestAFailingProgramIsAnErrorInItsOwnWords(t *testing.T) {
 	}
 }
 
+// A refusal does not hide that the program failed, so that not every finding is there; nor
+// does a clean verdict hide what the program logged.
+func TestAVerdictHidesNoError(t *testing.T) {
+	refused := rogue(t)
+	declared := refused.Program
+	refused.Program = func(ctx *pulumi.Context) error {
+		return errors.Join(declared(ctx), errors.New("no such app"))
+	}
+	logging := Preview{Project: "test", Stack: "test", Program: func(ctx *pulumi.Context) error { return ctx.Log.Error("no such app", nil) }}
+	for name, p := range map[string]Preview{"refused": refused, "clean": logging} {
+		result, err := p.Run(t.Context())
+		if err != nil || result.Refused() != (name == "refused") {
+			t.Errorf("%s: refused %v, error %v", name, result.Refused(), err)
+		}
+		if len(result.Errors) != 1 || !strings.Contains(result.Errors[0], "no such app") {
+			t.Errorf("%s: the errors are %q", name, result.Errors)
+		}
+	}
+	if result, err := rogue(t).Run(t.Context()); err != nil || len(result.Errors) > 0 {
+		t.Errorf("a refusal alone has the errors %q (%v)", result.Errors, err)
+	}
+}
+
 func TestAPanicIsAnError(t *testing.T) {
 	fine := func(*pulumi.Context) error { return nil }
 	silent := func(policyx.AnalyzerResource) {}
