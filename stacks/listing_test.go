@@ -115,6 +115,7 @@ func listing(t *testing.T, s settings.Settings) string {
 		if request.GetRetainOnDelete() {
 			b.WriteString("  stays on the server when it is no longer declared\n")
 		}
+		writeOptions(&b, request)
 		inputs, err := plugin.UnmarshalProperties(request.GetObject(), plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true, KeepResources: true})
 		if err != nil {
 			t.Fatal(err)
@@ -125,6 +126,34 @@ func listing(t *testing.T, s settings.Settings) string {
 		}
 	}
 	return b.String()
+}
+
+// writeOptions writes the options that no resource has today.
+func writeOptions(b *strings.Builder, request *pulumirpc.RegisterResourceRequest) {
+	kind, _, _ := strings.Cut(request.GetType(), ":")
+	// A command has its connection among its inputs. Any other without a provider of ours
+	// is made where the environment of whoever updates says.
+	if request.GetCustom() && kind != "command" && kind != "pulumi" {
+		provider := request.GetProvider() // URN::ID
+		if u := resource.URN(provider[:max(0, strings.LastIndex(provider, "::"))]); u == "" || u.Name() != kind {
+			fmt.Fprintf(b, "  by the provider %q\n", provider)
+		}
+	}
+	for _, option := range []struct {
+		name  string
+		value any
+		set   bool
+	}{
+		{"changes that are ignored", request.GetIgnoreChanges(), len(request.GetIgnoreChanges()) > 0},
+		{"aliases", request.GetAliases(), len(request.GetAliases()) > 0},
+		{"imported", request.GetImportId(), request.GetImportId() != ""},
+		{"deleted with", request.GetDeletedWith(), request.GetDeletedWith() != ""},
+		{"timeouts", request.GetCustomTimeouts(), request.GetCustomTimeouts().String() != ""},
+	} {
+		if option.set {
+			fmt.Fprintf(b, "  %s: %v\n", option.name, option.value)
+		}
+	}
 }
 
 // short names a resource by its type and its logical name, which are unique together.
