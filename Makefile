@@ -41,7 +41,7 @@ test-docker: bin/alorig
 	DOCKER_TESTS=1 PART='$(PART)' $(GO) test -count=1 -timeout 30m -v -run '^TestOnDocker$$' ./sandbox
 
 e2e: bin/alorig
-	E2E=1 PART='$(PART)' $(GO) test -count=1 -timeout 60m -v -run '^TestFleet$$' ./sandbox
+	E2E=1 PART='$(PART)' $(GO) test -count=1 -timeout 75m -v -run '^TestFleet$$' ./sandbox
 
 test: go
 	$(GO) test -race -shuffle=on -timeout 60m $(TESTFLAGS) ./...
