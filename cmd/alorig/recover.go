@@ -41,8 +41,8 @@ not in the state. It removes no volume, and never the lock of a living update.
 It needs the login and the passphrase of "pulumi up", and makes its own way to the
 server: with alorig:sshPrivateKey, and to none but that with alorig:ssh.hostKey.
 
-Exit codes: 0 nothing is in the way, or not any more; 1 it was declined, or something is
-for you to decide; 2 the input or the machine is at fault.`,
+Exit codes: 0 nothing that can be seen from here is in the way, or not any more; 1 it was
+declined, or something is for you to decide; 2 the input or the machine is at fault.`,
 		Example: "  alorig recover\n  alorig recover --yes\n  alorig recover --json | jq .plan.steps",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return r.run(cmd) },
@@ -92,7 +92,7 @@ func (r recoverer) run(cmd *cobra.Command) error {
 	plan := recovery.MakePlan(found)
 	describe(out, found, plan)
 	if len(plan.Steps) == 0 {
-		return conclude(out, plan)
+		return conclude(out, found, plan)
 	}
 	if !r.yes {
 		switch agreed, asked := agree(ctx, cmd.InOrStdin(), out); {
@@ -116,7 +116,7 @@ func (r recoverer) run(cmd *cobra.Command) error {
 		fmt.Fprintln(out)
 		describe(out, again, remaining)
 	}
-	return conclude(out, remaining)
+	return conclude(out, again, remaining)
 }
 
 // machine reports as JSON, and takes the steps only with --yes.
@@ -197,8 +197,11 @@ func describe(w io.Writer, f recovery.Found, p recovery.Plan) {
 }
 
 // conclude prints the last line: whether anything is still in the way.
-func conclude(w io.Writer, p recovery.Plan) error {
+func conclude(w io.Writer, f recovery.Found, p recovery.Plan) error {
 	switch {
+	case p.Clear() && f.NoLocks && !f.Trusted:
+		fmt.Fprintln(w, color.YellowString("Nothing is left over. An update that is running would be in the way, and cannot be seen here; `pulumi stack` shows one."))
+		return nil
 	case p.Clear():
 		fmt.Fprintln(w, color.GreenString("Nothing is in the way of the next update."))
 		return nil

@@ -378,3 +378,29 @@ func TestRecoverFaults(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }
+
+// Pulumi Cloud shows nobody its locks: an update may be running.
+func TestRecoverCallsNothingClearThatItCannotSee(t *testing.T) {
+	t.Parallel()
+	const clear = "Nothing is in the way"
+	for _, c := range []struct {
+		name  string
+		found recovery.Found
+		clear bool
+	}{
+		{"locks that are seen", recovery.Found{}, true},
+		{"no locks to see", recovery.Found{NoLocks: true}, false},
+		{"no locks to see, by the operator's word", recovery.Found{NoLocks: true, Trusted: true}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var out strings.Builder
+			if err := conclude(&out, c.found, recovery.MakePlan(c.found)); err != nil {
+				t.Fatal(err)
+			}
+			if said := out.String(); strings.Contains(said, clear) != c.clear {
+				t.Errorf("it says %q", said)
+			}
+		})
+	}
+}
