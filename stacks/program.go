@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/pulumi/pulumi-cloudflare/sdk/v5/go/cloudflare"
 	"github.com/pulumi/pulumi-command/sdk/go/command/remote"
@@ -78,6 +79,9 @@ func (f Fleet) Declare(ctx *pulumi.Context, s settings.Settings) error {
 	if !ok {
 		return fmt.Errorf("rollout %q is no app of the ledger", s.Rollout)
 	}
+	if err := f.complete(stage); err != nil {
+		return err
+	}
 	providers, err := providers(ctx, s)
 	if err != nil {
 		return err
@@ -103,16 +107,12 @@ func (f Fleet) Declare(ctx *pulumi.Context, s settings.Settings) error {
 
 	var gate *components.Gate // of the app before
 	for _, entry := range stage.Apps {
-		specs, ok := f.Workloads[entry.Name]
-		if !ok {
-			return fmt.Errorf("the ledger has the app %q, and no stacks/%s.go says what runs in it", entry.Name, entry.Name)
-		}
 		secrets := map[string]pulumi.StringOutput{}
 		for key, value := range s.Secrets[entry.Name] {
 			secrets[key] = value.Output()
 		}
 		app, err := components.NewApp(ctx, entry.Name, &components.AppArgs{
-			App: entry, Workloads: specs, Images: s.Images, Secrets: secrets, Platform: platform,
+			App: entry, Workloads: f.Workloads[entry.Name], Images: s.Images, Secrets: secrets, Platform: platform,
 			Address: s.Address, Zones: s.Zones, TLS: s.TLS, AdminCIDRs: s.AdminCIDRs, WaitFor: gate,
 		}, within)
 		if err != nil {
@@ -123,6 +123,24 @@ func (f Fleet) Declare(ctx *pulumi.Context, s settings.Settings) error {
 	ctx.Export("rollout", pulumi.String(s.Rollout))
 	ctx.Export("hosts", pulumi.ToStringArray(hostNames(stage)))
 	return nil
+}
+
+// complete reports apps of the stage in which nothing is said to run, and what is said to
+// run in no app of the ledger.
+func (f Fleet) complete(stage ledger.Ledger) error {
+	var problems []error
+	for _, app := range stage.Apps {
+		if _, ok := f.Workloads[app.Name]; !ok {
+			problems = append(problems, fmt.Errorf("the ledger has the app %q, and no stacks/%[1]s.go defines what runs in it", app.Name))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Workloads)) {
+		if _, ok := f.Ledger.App(name); !ok {
+			problems = append(problems, fmt.Errorf("stacks defines what runs in %q, which is no app of the ledger; accepted: %s; correct its define(…), or add it to Apps in internal/ledger/alorig.go",
+				name, strings.Join(f.Ledger.AppNames(), ", ")))
+		}
+	}
+	return errors.Join(problems...)
 }
 
 func hostNames(l ledger.Ledger) []string {

@@ -1140,3 +1140,20 @@ func FuzzSettings(f *testing.F) {
 		}
 	})
 }
+
+// What stands in one of the two places alone is named, in either direction.
+func TestLedgerAndWorkloadsNameTheSameApps(t *testing.T) {
+	t.Parallel()
+	f := Alorig()
+	f.Workloads["asm"] = f.Workloads["asms"]
+	delete(f.Workloads, "asms")
+	_, _, err := checked(t, f, production(t))
+	for _, want := range []string{
+		`the ledger has the app "asms", and no stacks/asms.go defines what runs in it`,
+		`stacks defines what runs in "asm", which is no app of the ledger; accepted: psydge, `,
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q in %v", want, err)
+		}
+	}
+}

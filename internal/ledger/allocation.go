@@ -63,7 +63,7 @@ func checkUnique(l Ledger, report *Report) {
 		key := kind + " " + value
 		if first, ok := taken[key]; ok {
 			report.About(rule, owner).Add("takes "+key+", which "+first+" has", "each "+kind+" is allocated once",
-				"Give "+owner+" a free one; `alorig ledger` lists those taken.")
+				"Give "+owner+" a free one; `bin/alorig ledger` lists those taken.")
 			return
 		}
 		taken[key] = owner

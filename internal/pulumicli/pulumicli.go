@@ -105,7 +105,11 @@ func (c CLI) Run(ctx context.Context, line Command) (string, error) {
 	if ctx.Err() != nil {
 		return "", fmt.Errorf("%s was interrupted: %w", what, ctx.Err())
 	}
-	if said := strings.TrimSpace(stderr.String()); said != "" {
+	said := strings.TrimSpace(stderr.String())
+	switch {
+	case strings.Contains(said, "PULUMI_ACCESS_TOKEN"): // nobody has logged in; the CLI thinks of Pulumi Cloud alone
+		return "", fmt.Errorf("%s: %s\nLog in to the backend of this project with `pulumi login`, as docs/install.md shows", what, said)
+	case said != "":
 		return "", fmt.Errorf("%s: %s", what, said)
 	}
 	return "", fmt.Errorf("%s: %w", what, err)

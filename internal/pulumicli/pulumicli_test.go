@@ -151,3 +151,12 @@ esac`)
 		t.Errorf("the backend is %q, %v", backend, err)
 	}
 }
+
+func TestWithoutALoginItSaysHowToLogIn(t *testing.T) {
+	fake(t, "v3.259.0", `echo "error: PULUMI_ACCESS_TOKEN must be set for login during non-interactive CLI sessions" >&2; exit 255`)
+	s := pulumicli.Stack{CLI: find(t), Name: "prod"}
+	_, err := s.Secret(t.Context(), "alorig:sshPrivateKey")
+	if err == nil || !strings.Contains(err.Error(), "`pulumi login`, as docs/install.md shows") {
+		t.Errorf("it says %v", err)
+	}
+}

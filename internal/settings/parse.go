@@ -432,7 +432,7 @@ func (p *parser) names(given map[string]value, needed []string) []string {
 // instead names the member that was probably meant to be the missing one.
 func (p *parser) instead(path, missing string, given map[string]value, known []string) string {
 	if near := misspelt(missing, given, known); near != "" {
-		return fmt.Sprintf("; %s is: is that misspelt?", Project+":"+member(path, near))
+		return fmt.Sprintf("; %s is set: is that misspelt?", Project+":"+member(path, near))
 	}
 	return ""
 }

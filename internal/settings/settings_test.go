@@ -226,7 +226,7 @@ func TestWrongSettings(t *testing.T) {
 
 		{"zones as a list", "zones", `["psydge.com"]`, "", "is a list, not an object", ""},
 		{"zone missing", "zones", `{"snapify.pk":"9f8e7d6c5b4a3928a1b2c3d4e5f60718"}`, `zones["psydge.com"]`, "is not set", `set --path 'alorig:zones["psydge.com"]' ZONE_ID`},
-		{"zone misspelt", "zones", `{"psydge.con":"9f8e7d6c5b4a3928a1b2c3d4e5f60718"}`, `zones["psydge.com"]`, `is not set; alorig:zones["psydge.con"] is: is that misspelt?`, ""},
+		{"zone misspelt", "zones", `{"psydge.con":"9f8e7d6c5b4a3928a1b2c3d4e5f60718"}`, `zones["psydge.com"]`, `is not set; alorig:zones["psydge.con"] is set: is that misspelt?`, ""},
 		{"zone id too short", "zones", zones("9f8e7d6c5b4a3928"), `zones["psydge.com"]`, `is "9f8e7d6c5b4a3928"`, ""},
 		{"zone id in capitals", "zones", zones("9F8E7D6C5B4A3928A1B2C3D4E5F60718"), `zones["psydge.com"]`, "32 hexadecimal digits", ""},
 		{"zone id as a number", "zones", `{"psydge.com":12345678901234567890123456789012}`, `zones["psydge.com"]`, "is the number 12345678901234567890123456789012, not a text", `set --type string --path 'alorig:zones["psydge.com"]' ZONE_ID`},
@@ -239,7 +239,7 @@ func TestWrongSettings(t *testing.T) {
 		{"host with no port", "cloudflareApiHostname", "localhost:", "", `is "localhost:", with a wrong port`, ""},
 
 		{"image missing", "images", `{"snapify-backend":"ghcr.io/a/b:1"}`, `images["psydge-backend"]`, "is not set", `set --path 'alorig:images["psydge-backend"]' 'ghcr.io/alorig/psydge-backend@sha256:DIGEST'`},
-		{"image misspelt", "images", `{"psydge-backnd":"ghcr.io/a/b:1"}`, `images["psydge-backend"]`, `alorig:images["psydge-backnd"] is: is that misspelt?`, ""},
+		{"image misspelt", "images", `{"psydge-backnd":"ghcr.io/a/b:1"}`, `images["psydge-backend"]`, `alorig:images["psydge-backnd"] is set: is that misspelt?`, ""},
 		{"image without a version", "images", images("ghcr.io/alorig/psydge-backend"), `images["psydge-backend"]`, "a tag, a digest or both", ""},
 		{"image with a short digest", "images", images("ghcr.io/a/b@sha256:abcd"), `images["psydge-backend"]`, "ghcr.io/a/b@sha256:abcd", ""},
 		{"image that is a digest alone", "images", images("sha256:" + strings.Repeat("ab", 32)), `images["psydge-backend"]`, "a digest without its image", ""},
@@ -296,7 +296,7 @@ func TestWrongSettings(t *testing.T) {
 		{"secret as a number", "secrets", strings.Replace(psydge.values["secrets"], `"c4n4ry-psydge-SECRET_KEY"`, "4444", 1), "secrets.psydge.SECRET_KEY", "is a number, not a text", "set --secret --path 'alorig:secrets.psydge.SECRET_KEY'"},
 		{"secret as a truth value", "secrets", strings.Replace(psydge.values["secrets"], `"c4n4ry-psydge-SECRET_KEY"`, "true", 1), "secrets.psydge.SECRET_KEY", "is a truth value, not a text", ""},
 		{"secret as an object", "secrets", strings.Replace(psydge.values["secrets"], `"c4n4ry-psydge-SECRET_KEY"`, `{"a":"c4n4ry"}`, 1), "secrets.psydge.SECRET_KEY", "is an object, not a text", ""},
-		{"secret misspelt", "secrets", strings.Replace(psydge.values["secrets"], `"SECRET_KEY":"c4n4ry-psydge`, `"SECRT_KEY":"c4n4ry-psydge`, 1), "secrets.psydge.SECRET_KEY", "is not set; alorig:secrets.psydge.SECRT_KEY is: is that misspelt?", ""},
+		{"secret misspelt", "secrets", strings.Replace(psydge.values["secrets"], `"SECRET_KEY":"c4n4ry-psydge`, `"SECRT_KEY":"c4n4ry-psydge`, 1), "secrets.psydge.SECRET_KEY", "is not set; alorig:secrets.psydge.SECRT_KEY is set: is that misspelt?", ""},
 		{"secret of two lines", "secrets", strings.Replace(psydge.values["secrets"], "c4n4ry-psydge-SECRET_KEY", `c4n4ry\nc4n4ry`, 1), "secrets.psydge.SECRET_KEY", "holds a line break", ""},
 	}
 	for _, tt := range tests {

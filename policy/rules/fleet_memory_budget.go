@@ -12,7 +12,7 @@ var fleetMemoryBudget = Rule{
 	Why:     "Above 13 GB the seed wants a larger server, and says to stop the rollout before that. Counted are the reservations of all declared containers, the shared services that run outside this stack, IGNY8, the operating system; what runs on demand is not steady state.",
 	Seed:    "§10 upgrade triggers, §12 critical rule 8",
 	Unknown: "Refuses: a reservation that is not known makes the sum a guess.",
-	Remedy:  "Stop the rollout where it is: upgrade the server to KVM 8, or split the heaviest app. `alorig ledger` shows the steady state after each app.",
+	Remedy:  "Stop the rollout where it is: upgrade the server to KVM 8, or split the heaviest app. `bin/alorig ledger` shows the steady state after each app.",
 	Stack: func(f *Fleet, rs []declared.Resource) []ledger.Finding {
 		steady := memorySum{property: "memoryReservation"}
 		for _, r := range f.Reserved {

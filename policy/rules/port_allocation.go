@@ -18,7 +18,7 @@ var portAllocation = Rule{
 	Why:     "Caddy sends a host to the port that the ledger gives its container; on another port the app is down, or answers for somebody else.",
 	Seed:    "§3 port assignment map, §12 critical rule 5",
 	Unknown: "Refuses: an environment entry or a command that is not known may set a port.",
-	Remedy:  "Let the container take its port from `PORT`, which `components.Workload` sets from the ledger. `alorig ledger` shows the ports that are taken.",
+	Remedy:  "Let the container take its port from `PORT`, which `components.Workload` sets from the ledger. `bin/alorig ledger` shows the ports that are taken.",
 	Resource: func(f *Fleet, r declared.Resource) []ledger.Finding {
 		if r.Type != declared.TypeContainer {
 			return nil
