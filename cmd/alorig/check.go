@@ -23,11 +23,11 @@ on an empty server.`,
 			f := stacks.Alorig()
 			s, err := t.load(cmd, f)
 			if err != nil {
-				return err
+				return unjudged(f.Ledger, err)
 			}
 			recorded, findings, err := f.Check(t.file, s)
 			if err != nil {
-				return err
+				return unjudged(f.Ledger, err)
 			}
 			stage, _ := f.Ledger.Through(t.rollout)
 			v := verdict{

@@ -355,3 +355,18 @@ func TestVersion(t *testing.T) {
 		t.Errorf("%d %q %q, want the version of alorig and of Pulumi", code, stdout, stderr)
 	}
 }
+
+// A missing image leaves no verdict; a port that is taken twice is told all the same.
+func TestWithoutAVerdictTheLedgersFaultsAreToldToo(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("alorig:images is not set")
+	l := ledger.Alorig()
+	if err := unjudged(l, cause); !errors.Is(err, cause) || err.Error() != cause.Error() {
+		t.Errorf("a sound ledger adds to the error: %v", err)
+	}
+	l.Apps[1].Containers[0].Port = l.Apps[0].Containers[0].Port
+	err := unjudged(l, cause)
+	if !errors.Is(err, cause) || !strings.HasPrefix(err.Error(), cause.Error()) || !strings.Contains(err.Error(), "\n- [port-allocation] ") {
+		t.Errorf("it says %v", err)
+	}
+}

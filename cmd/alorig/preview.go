@@ -33,7 +33,7 @@ for that, use "pulumi preview --policy-pack policy" (docs/install.md).`,
 			f := stacks.Alorig()
 			s, err := t.load(cmd, f)
 			if err != nil {
-				return err // before the Pulumi engine, whose words are longer
+				return unjudged(f.Ledger, err) // before the Pulumi engine, whose words are longer
 			}
 			pack, err := rules.Pack(f.Ledger)
 			if err != nil {
@@ -47,7 +47,7 @@ for that, use "pulumi preview --policy-pack policy" (docs/install.md).`,
 			}
 			result, err := p.Run(cmd.Context())
 			if err != nil {
-				return err
+				return unjudged(f.Ledger, err)
 			}
 			stage, _ := f.Ledger.Through(t.rollout)
 			v := verdict{

@@ -107,6 +107,21 @@ func (t *target) load(cmd *cobra.Command, f stacks.Fleet) (settings.Settings, er
 	return t.read(cmd, f, t.rollout)
 }
 
+// unjudged adds what is wrong with the ledger itself to the error for which there is no
+// verdict: no rule was asked, and all problems are told at once.
+func unjudged(l ledger.Ledger, err error) error {
+	findings := l.Check()
+	if len(findings) == 0 {
+		return err
+	}
+	var text strings.Builder
+	text.WriteString("The ledger (internal/ledger/alorig.go) has faults of its own:")
+	for _, f := range findings {
+		fmt.Fprintf(&text, "\n- [%s] %s", f.Rule, f)
+	}
+	return fmt.Errorf("%w\n%s", err, text.String())
+}
+
 // verdict is what check and preview report.
 type verdict struct {
 	Stack     string         `json:"stack"`
