@@ -25,6 +25,11 @@ func Record(project, stack string, program pulumi.RunFunc) ([]declared.Resource,
 	r := &recorder{project: project, stack: stack, resources: map[string]declared.Resource{}}
 	preview := func(info *pulumi.RunInfo) { info.DryRun = true }
 	if err := pulumi.RunErr(onOwnStack(program), pulumi.WithMocks(project, stack, r), preview); err != nil {
+		// The SDK counts and indents errors, and even a single one.
+		var several interface{ WrappedErrors() []error }
+		if errors.As(err, &several) {
+			err = errors.Join(several.WrappedErrors()...)
+		}
 		return nil, err
 	}
 	if len(r.problems) > 0 {

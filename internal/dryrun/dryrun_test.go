@@ -103,3 +103,12 @@ func TestRecordOutlivesItsProgram(t *testing.T) {
 		}
 	}
 }
+
+func TestRecordReturnsTheErrorOfTheProgramAsItIs(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("the ledger has the app \"notes\"\nand another line")
+	_, err := Record("alorig", "prod", func(*pulumi.Context) error { return cause })
+	if !errors.Is(err, cause) || err.Error() != cause.Error() {
+		t.Errorf("got %q", err)
+	}
+}
