@@ -47,7 +47,7 @@ func Check(app ledger.App, specs []Spec) error {
 		name := ledger.ContainerName(app.Name, s.Role)
 		c, booked := app.Container(s.Role)
 		if !booked {
-			report("stacks/%s.go runs %s, which the ledger does not book; book it in internal/ledger or drop it", app.Name, name)
+			report("stacks/%s.go runs %s, which the ledger does not book; book it in internal/ledger/alorig.go or drop it", app.Name, name)
 			continue
 		}
 		if running[s.Role] {
@@ -74,7 +74,7 @@ func Check(app ledger.App, specs []Spec) error {
 			report("the ledger gives %s the database %q, which %s does not have; correct Database in internal/ledger", name, c.Database, app.Name)
 		}
 		if !running[c.Role] {
-			report("the ledger books %s, and stacks/%s.go runs nothing in it; add the workload or unbook it", name, app.Name)
+			report("the ledger books %s, and stacks/%s.go runs nothing in it; add it there, or drop the container from internal/ledger/alorig.go", name, app.Name)
 		}
 	}
 	return errors.Join(problems...)
