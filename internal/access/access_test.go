@@ -265,16 +265,23 @@ func TestWhatIsWrongWithTheWay(t *testing.T) {
 	}
 }
 
-// A server that takes the connection and says nothing does not hold anybody up.
-func TestAnInterruptedLogin(t *testing.T) {
-	t.Parallel()
-	mute, err := net.Listen("tcp", "127.0.0.1:0")
+// mute is a server that takes the connection and says nothing.
+func mute(t *testing.T) (SSH, net.Listener) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer mute.Close()
+	t.Cleanup(func() { _ = l.Close() })
 	to := target(accesstest.New(t))
-	to.Port = mute.Addr().(*net.TCPAddr).Port
+	to.Port = l.Addr().(*net.TCPAddr).Port
+	return to, l
+}
+
+// A server that takes the connection and says nothing does not hold anybody up.
+func TestAnInterruptedLogin(t *testing.T) {
+	t.Parallel()
+	to, _ := mute(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	if _, err := Open(ctx, Target{SSH: &to}); !errors.Is(err, context.DeadlineExceeded) {
@@ -285,13 +292,7 @@ func TestAnInterruptedLogin(t *testing.T) {
 // Nor does it hold up the end of a way that is just being made anew.
 func TestTheEndWhileConnecting(t *testing.T) {
 	t.Parallel()
-	mute, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer mute.Close()
-	to := target(accesstest.New(t))
-	to.Port = mute.Addr().(*net.TCPAddr).Port
+	to, server := mute(t)
 	tunnel, err := newTunnel(to)
 	if err != nil {
 		t.Fatal(err)
@@ -301,7 +302,7 @@ func TestTheEndWhileConnecting(t *testing.T) {
 		_, err := tunnel.living(t.Context())
 		ended <- err
 	}()
-	c, err := mute.Accept() // it is connecting
+	c, err := server.Accept() // it is connecting
 	if err != nil {
 		t.Fatal(err)
 	}
