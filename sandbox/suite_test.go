@@ -53,32 +53,30 @@ func TestPartsRunInTheirOwnOrder(t *testing.T) {
 func TestOnlyTheEmulatedAPIIsEnded(t *testing.T) {
 	t.Parallel()
 	s := testSandbox(t)
-	other := exec.CommandContext(t.Context(), "sleep", "60")
-	if err := other.Start(); err != nil {
-		t.Fatal(err)
+	// stopped lets the sandbox stop what runs under the number that it kept.
+	stopped := func(name string, args ...string) *exec.Cmd {
+		t.Helper()
+		running := exec.CommandContext(t.Context(), name, args...)
+		if err := running.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(s.file("api.pid"), []byte(strconv.Itoa(running.Process.Pid)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.stopCloudflare(); err != nil {
+			t.Error(err)
+		}
+		return running
 	}
-	if err := os.WriteFile(s.file("api.pid"), []byte(strconv.Itoa(other.Process.Pid)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.stopCloudflare(); err != nil {
-		t.Error(err)
-	}
+
+	other := stopped("sleep", "60")
 	if state, err := process.NewProcess(int32(other.Process.Pid)); err != nil {
 		t.Error("another process was ended")
 	} else if status, err := state.Status(); err != nil || slices.Contains(status, process.Zombie) {
 		t.Errorf("another process was ended: %v, %v", status, err)
 	}
 
-	api := exec.CommandContext(t.Context(), "sh", "-c", "sleep 5; :", "sandbox", "serve")
-	if err := api.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(s.file("api.pid"), []byte(strconv.Itoa(api.Process.Pid)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.stopCloudflare(); err != nil {
-		t.Error(err)
-	}
+	api := stopped("sh", "-c", "sleep 5; :", "sandbox", "serve")
 	if err := api.Wait(); err == nil {
 		t.Error("the emulated API ended by itself")
 	}
