@@ -77,6 +77,11 @@ type Container struct {
 	Capabilities Capabilities      `json:"capabilities"`
 }
 
+// BackgroundShares is the weight on the processor (--cpu-shares) of a container that nobody
+// waits for; the others have Docker's default of 1024. It matters only while the processor is
+// busy.
+const BackgroundShares = 128
+
 // Capabilities are those of Linux that a container loses and keeps.
 type Capabilities struct {
 	Drop []string `json:"drop,omitempty"`
@@ -113,10 +118,17 @@ type Migration struct {
 // Ready is read by [AwaitReady].
 type Ready struct {
 	Header
-	Containers []string `json:"containers"`
-	Patience   int      `json:"patienceSeconds"`
+	Containers []Awaited `json:"containers"`
+	Patience   int       `json:"patienceSeconds"`
 	// Otherwise says what does not happen when they do not become ready.
 	Otherwise string `json:"otherwise"`
+}
+
+// Awaited is a container that is waited for.
+type Awaited struct {
+	Name string `json:"name"`
+	// Steady is for how many seconds its probe must have passed, without a restart.
+	Steady int `json:"steadySeconds,omitempty"`
 }
 
 // Site is read by [PutSite] and [RemoveSite], which ignores the text.

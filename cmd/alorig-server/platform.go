@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/alorig/fleet/internal/containers"
+	"github.com/alorig/fleet/internal/document"
+)
+
+// checkPlatform checks what every app needs of the services of Phase 0, and reports all
+// problems at once.
+func checkPlatform(ctx context.Context, s *server, d *document.Platform) error {
+	var problems []error
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf("- "+format, args...)) }
+	for _, name := range d.Containers {
+		found, err := containers.Look(ctx, s.docker, name)
+		switch {
+		case err != nil:
+			return err
+		case !found.Condition.Running():
+			bad("%s: docker start %s", found, name)
+		case !found.On(d.Network):
+			bad("%s is not on the network %s: docker network connect %[2]s %[1]s", name, d.Network)
+		}
+	}
+	said, code, err := containers.Exec(ctx, s.docker, d.Caddy, nil, "caddy", "list-modules")
+	has := strings.Fields(said)
+	for _, module := range d.Modules {
+		if err != nil || code != 0 || !slices.Contains(has, module) {
+			bad("the Caddy in %s has no module %s, or could not be asked", d.Caddy, module)
+		}
+	}
+	if err := unix.Access(d.Sites, unix.W_OK|unix.X_OK); err != nil {
+		bad("%s is no directory that this user may write to (%s); Caddy's site files go there", d.Sites, err)
+	}
+	if len(problems) > 0 {
+		return fmt.Errorf("the shared services are not what the apps need:\n%w\nSee docs/runbook.md, What Phase 0 must provide", errors.Join(problems...))
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+// Package containers does to the containers of a Docker engine what a handover, a migration
+// and a recovery need, through Docker's API.
+package containers
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/client"
+
+	"github.com/alorig/fleet/internal/handover"
+	"github.com/alorig/fleet/internal/ledger"
+)
+
+// Found is a container as it is at one moment. The zero value is one that is missing.
+type Found struct {
+	ID, Name  string
+	Stack     string // label of the stack that it belongs to; "" for somebody else's
+	Condition handover.Condition
+	Status    string // in Docker's words; "missing"
+	Restarts  int    // by Docker itself, since it was made
+	Started   string // when its process was started, as Docker writes it
+	ExitCode  int    // of one that has ended
+
+	networks    map[string]*network.EndpointSettings
+	healthcheck *container.HealthConfig
+	health      string
+}
+
+// On reports whether the container is on the network.
+func (f Found) On(name string) bool { return f.networks[name] != nil }
+
+// Address is the container's IP address on the network; "" without one.
+func (f Found) Address(name string) string {
+	if endpoint := f.networks[name]; endpoint != nil {
+		return endpoint.IPAddress
+	}
+	return ""
+}
+
+// Look looks at a container by its name or ID. A running one that Docker does not call healthy
+// is probed at once: Docker itself looks for the first time only after a whole interval. A
+// container that is missing is no error.
+func Look(ctx context.Context, docker *client.Client, name string) (Found, error) {
+	f, err := inspect(ctx, docker, name)
+	if err != nil || !f.Condition.Running() || f.Condition == handover.Ready {
+		return f, err
+	}
+	passes, err := probe(ctx, docker, f)
+	if err != nil {
+		return f, err
+	}
+	if passes {
+		f.Condition = handover.Ready
+	}
+	return f, nil
+}
+
+// inspect is Look without a probe of its own.
+func inspect(ctx context.Context, docker *client.Client, name string) (Found, error) {
+	got, err := docker.ContainerInspect(ctx, name)
+	if cerrdefs.IsNotFound(err) {
+		return Found{Name: name, Status: "missing"}, nil
+	}
+	if err != nil {
+		return Found{}, fmt.Errorf("looking at the container %s: %w", name, err)
+	}
+	f := Found{
+		ID: got.ID, Name: strings.TrimPrefix(got.Name, "/"), Stack: got.Config.Labels[ledger.LabelStack],
+		Status: got.State.Status, Restarts: got.RestartCount, Started: got.State.StartedAt, ExitCode: got.State.ExitCode,
+		healthcheck: got.Config.Healthcheck,
+	}
+	if got.NetworkSettings != nil {
+		f.networks = got.NetworkSettings.Networks
+	}
+	if got.State.Health != nil && got.State.Health.Status != container.NoHealthcheck {
+		f.health = got.State.Health.Status
+	}
+	f.Condition = Condition(f.Status, f.health)
+	return f, nil
+}
+
+// Condition translates Docker's status and health. A running container without a health check
+// is ready.
+func Condition(status, health string) handover.Condition {
+	switch {
+	case status == container.StateCreated:
+		return handover.Created
+	case status != container.StateRunning:
+		return handover.Stopped
+	case health == container.Healthy || health == "":
+		return handover.Ready
+	case health == container.Starting:
+		return handover.Starting
+	default:
+		return handover.Sick
+	}
+}
+
+// String is the name and the condition, for people.
+func (f Found) String() string {
+	switch f.Condition {
+	case handover.Stopped:
+		if f.Status == container.StateExited {
+			return fmt.Sprintf("%s has ended with exit code %d", f.Name, f.ExitCode)
+		}
+		return f.Name + " is " + f.Status
+	default:
+		return f.Name + " is " + f.Condition.String()
+	}
+}
+
+// quick tells a probe that somebody waits for its answer and asks again: it may give up
+// sooner than when Docker asks. Probes that wait for an answer of their own accord read it
+// (internal/workload/probes).
+const quick = "ALORIG_PROBE_SECONDS=2"
+
+// probe runs the container's own health check inside it, once.
+func probe(ctx context.Context, docker *client.Client, f Found) (bool, error) {
+	if f.healthcheck == nil || len(f.healthcheck.Test) < 2 {
+		return false, nil
+	}
+	words := f.healthcheck.Test[1:]
+	if f.healthcheck.Test[0] == "CMD-SHELL" {
+		words = []string{"/bin/sh", "-c", words[0]}
+	}
+	if f.healthcheck.Timeout > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, f.healthcheck.Timeout)
+		defer stop()
+	}
+	_, code, err := exec(ctx, docker, f.ID, nil, []string{quick}, words)
+	switch {
+	case ctx.Err() != nil && context.Cause(ctx) == context.DeadlineExceeded:
+		return false, nil // it hangs
+	case cerrdefs.IsConflict(err) || cerrdefs.IsNotFound(err):
+		return false, nil // it has ended meanwhile; the next look tells
+	case err != nil:
+		return false, fmt.Errorf("probing the container %s: %w", f.Name, err)
+	}
+	return code == 0, nil
+}
+
+// pause is how long a probe of a waiting program rests after one that took a while: twice as
+// long, so that it takes at most a third of what the container needs for its own start.
+func pause(took time.Duration) time.Duration { return min(max(2*took, 200*time.Millisecond), 2*time.Second) }
