@@ -38,6 +38,7 @@ down: bin/sandbox
 	DATA=$(DATA) bin/sandbox down
 
 test-docker: bin/alorig
+	DOCKER_TESTS=1 $(GO) test -count=1 -timeout 10m -parallel 8 -v ./internal/containers ./cmd/alorig-server
 	DOCKER_TESTS=1 PART='$(PART)' $(GO) test -count=1 -timeout 30m -v -run '^TestOnDocker$$' ./sandbox
 
 e2e: bin/alorig

@@ -64,19 +64,14 @@ func NewApp(ctx *pulumi.Context, name string, args *AppArgs, opts ...pulumi.Reso
 	if err := rollOut(ctx, args, workloads, within); err != nil {
 		return nil, err
 	}
-	var names []string
-	var running []pulumi.Resource
-	triggers := pulumi.Array{}
+	var done []pulumi.Resource
 	for _, w := range workloads {
-		names = append(names, w.container.name)
-		running = append(running, w.Done)
-		triggers = append(triggers, w.Container.ID())
+		done = append(done, w.Done)
 	}
 
 	route, err := NewRoute(ctx, ledger.Logical(args.App.Name, "route"), &RouteArgs{
 		App: args.App, TLS: args.TLS, AdminCIDRs: args.AdminCIDRs,
-		Caddy: args.Platform.service(ledger.Caddy).Container, Directory: args.Platform.caddyDirectory,
-		Shell: args.Platform.shell, After: running,
+		Platform: args.Platform, After: done,
 	}, within)
 	if err != nil {
 		return nil, err
@@ -87,10 +82,12 @@ func NewApp(ctx *pulumi.Context, name string, args *AppArgs, opts ...pulumi.Reso
 		return nil, err
 	}
 	app.Gate, err = NewGate(ctx, ledger.Logical(args.App.Name, "gate"), &GateArgs{
-		App: args.App.Name, Containers: names, Triggers: triggers,
-		Shell: args.Platform.shell, After: append(running, route.Loaded),
+		App: args.App.Name, Workloads: workloads, Platform: args.Platform, After: append(done, route.Loaded),
 	}, within)
 	if err != nil {
+		return nil, err
+	}
+	if err := stores.redis.Settle(ctx, app.Gate.Passed); err != nil {
 		return nil, err
 	}
 	if err := ctx.RegisterResourceOutputs(app, inputs); err != nil {
@@ -168,7 +165,7 @@ type stores struct {
 func newStores(ctx *pulumi.Context, args *AppArgs, within pulumi.ResourceOption) (stores, error) {
 	s := stores{databases: map[string]*Database{}}
 	afterPlatform := pulumi.DependsOn(args.Platform.Ready)
-	postgres, redis := args.Platform.service(ledger.Postgres), args.Platform.service(ledger.Redis)
+	postgres := args.Platform.service(ledger.Postgres)
 	for _, db := range args.App.Databases {
 		password, err := secretValue(args.Secrets, args.App.Name, workload.DatabasePasswordKey(args.App, db))
 		if err != nil {
@@ -188,8 +185,7 @@ func newStores(ctx *pulumi.Context, args *AppArgs, within pulumi.ResourceOption)
 		return s, err
 	}
 	s.redis, err = NewRedisUser(ctx, ledger.Logical(args.App.Name, "redis"), &RedisUserArgs{
-		App: args.App, Server: redis.Container, Port: redis.Port, Password: password,
-		AdminPassword: args.Platform.redisPassword, Shell: args.Platform.shell,
+		App: args.App, Password: password, Platform: args.Platform,
 	}, within, afterPlatform)
 	if err != nil {
 		return s, err

@@ -5,117 +5,144 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/alorig/fleet/internal/document"
 	"github.com/alorig/fleet/internal/ledger"
-	"github.com/alorig/fleet/internal/shell"
 	"github.com/alorig/fleet/internal/workload"
 )
 
 // container is what all containers of the server have in common, those of apps and those of
-// shared services: one network, limited memory, restart, health check and hardening.
+// shared services: one network, limited memory, restart, health check and hardening. What
+// the server's program needs to make one like it stands in the document.
 type container struct {
-	name, project, service, app string // app is "" for shared services
-	stack                       string
-	image                       string
-	command                     []string
-	entrypoint                  []string
-	env                         environment
-	network                     pulumi.StringInput
-	networkName                 string     // the same, known before the update
-	address                     netip.Addr // fixed on the network; the zero value lets Docker choose
-	memory                      ledger.Memory
-	background                  bool // nobody waits for it: it gets the processor after the others
-	probe                       workload.Probe
-	grace                       time.Duration
-	hostPorts                   docker.ContainerPortArray
-	volumes                     docker.ContainerVolumeArray
-	capabilities                []string
-	replaceOn                   []string // properties whose change makes it anew; "*" is any
+	document.Container        // without its environment
+	app                string // "" for shared services
+	env                environment
+	network            pulumi.StringInput // the same as in the document, known when it exists
+	address            netip.Addr         // fixed on the network; the zero value lets Docker choose
+	hostPorts          docker.ContainerPortArray
+	volumes            docker.ContainerVolumeArray
+	replaceOn          []string      // properties whose change makes it anew; "*" is any
+	steady             time.Duration // see [workload.Probe]
 }
 
-// How much Docker keeps of what a container prints.
-const (
-	logFileSize = "10m"
-	logFiles    = "3"
-)
+// runs is what runs in a container, and what it may use.
+type runs struct {
+	name, project, service, app, stack string // app is "" for shared services
+	image, network                     string
+	entrypoint, command                []string
+	memory                             ledger.Memory
+	background                         bool // nobody waits for it: it gets the processor after the others
+	probe                              workload.Probe
+	grace                              time.Duration
+	capabilities                       []string // of Linux, that it keeps
+}
 
-// backgroundShares is the share of the processor (--cpu-shares) of a container that nobody
-// waits for; the others have Docker's default of 1024. It matters only while the processor
-// is busy.
-const backgroundShares = 128
+// container returns the container, without what only some have.
+func (r runs) container() container {
+	c := container{app: r.app, env: environment{}, steady: r.probe.Steady, Container: document.Container{
+		Name: r.name, Image: r.image, Entrypoint: r.entrypoint, Command: r.command, Network: r.network,
+		Labels: map[string]string{
+			ledger.LabelComposeProject: r.project,
+			ledger.LabelComposeService: r.service,
+			ledger.LabelStack:          r.stack,
+		},
+		Memory: int(r.memory.Limit), Reservation: int(r.memory.Steady),
+		Restart: "unless-stopped", Grace: seconds(r.grace),
+		LogDriver: "json-file", LogOptions: map[string]string{"max-size": "10m", "max-file": "3"},
+		Init: true, Security: []string{"no-new-privileges:true"},
+		Capabilities: document.Capabilities{Drop: []string{"ALL"}, Add: r.capabilities},
+	}}
+	if r.app != "" {
+		c.Labels[ledger.LabelApp] = r.app
+	}
+	if r.background {
+		c.CPUShares = document.BackgroundShares
+	}
+	if len(r.probe.Test) > 0 {
+		c.Probe = &document.Probe{
+			Test: r.probe.Test, Interval: seconds(r.probe.Interval), Timeout: seconds(r.probe.Timeout),
+			StartUp: seconds(r.probe.StartUp), Retries: workload.Retries,
+		}
+	}
+	return c
+}
 
-func (c container) labels() map[string]string {
-	labels := map[string]string{
-		ledger.LabelComposeProject: c.project,
-		ledger.LabelComposeService: c.service,
-		ledger.LabelStack:          c.stack,
+// documented is a document that holds the container with its environment.
+func (c container) documented(around func(document.Container) any) pulumi.StringOutput {
+	names := slices.Sorted(maps.Keys(c.env))
+	values := make([]any, len(names))
+	for i, name := range names {
+		values[i] = c.env[name]
 	}
-	if c.app != "" {
-		labels[ledger.LabelApp] = c.app
-	}
-	return labels
+	return pulumi.All(values...).ApplyT(func(values []any) (string, error) {
+		whole := c.Container
+		whole.Environment = map[string]string{}
+		for i, name := range names {
+			whole.Environment[name] = values[i].(string)
+		}
+		return document.Write(around(whole))
+	}).(pulumi.StringOutput)
 }
 
 func (c container) register(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (*docker.Container, error) {
-	labels := c.labels()
-	var labelArgs docker.ContainerLabelArray
-	for _, k := range slices.Sorted(maps.Keys(labels)) {
-		labelArgs = append(labelArgs, docker.ContainerLabelArgs{Label: pulumi.String(k), Value: pulumi.String(labels[k])})
+	var labels docker.ContainerLabelArray
+	for _, k := range slices.Sorted(maps.Keys(c.Labels)) {
+		labels = append(labels, docker.ContainerLabelArgs{Label: pulumi.String(k), Value: pulumi.String(c.Labels[k])})
 	}
 	network := docker.ContainerNetworksAdvancedArgs{Name: c.network}
 	if c.address.IsValid() {
 		network.Ipv4Address = pulumi.StringPtr(c.address.String())
 	}
 	args := &docker.ContainerArgs{
-		Name:             pulumi.String(c.name),
-		Image:            pulumi.String(c.image),
-		Command:          pulumi.ToStringArray(c.command),
+		Name:             pulumi.String(c.Name),
+		Image:            pulumi.String(c.Image),
+		Command:          pulumi.ToStringArray(c.Command),
 		Envs:             c.env.entries(),
-		Labels:           labelArgs,
+		Labels:           labels,
 		NetworksAdvanced: docker.ContainerNetworksAdvancedArray{network},
 		NetworkMode:      pulumi.String("bridge"), // the daemon's own default would show as a change
 
-		Memory:            pulumi.Int(int(c.memory.Limit)),
-		MemoryReservation: pulumi.Int(int(c.memory.Steady)),
-		MemorySwap:        pulumi.Int(int(c.memory.Limit)), // equal: no swap
+		Memory:            pulumi.Int(c.Memory),
+		MemoryReservation: pulumi.Int(c.Reservation),
+		MemorySwap:        pulumi.Int(c.Memory), // equal: no swap
 
-		Restart:             pulumi.String("unless-stopped"),
-		DestroyGraceSeconds: pulumi.Int(seconds(c.grace)), // unset, the provider kills at once
-		StopTimeout:         pulumi.Int(seconds(c.grace)),
+		Restart:             pulumi.String(c.Restart),
+		DestroyGraceSeconds: pulumi.Int(c.Grace), // unset, the provider kills at once
+		StopTimeout:         pulumi.Int(c.Grace),
 		// With mustRun a refresh deletes a stopped container (docs/provider-surprises.md).
-		MustRun:     pulumi.Bool(false),
-		Wait:        pulumi.Bool(true),
-		WaitTimeout: pulumi.Int(seconds(workload.Patience)),
+		MustRun: pulumi.Bool(false),
+		// The server's program waits until it is ready, since Docker looks for the first time
+		// only after a whole interval (docs/adr/0024-the-program-on-the-server.md).
+		Wait: pulumi.Bool(false),
 		Healthcheck: docker.ContainerHealthcheckArgs{
-			Tests:       pulumi.ToStringArray(c.probe.Test),
-			Interval:    pulumi.String(dockerDuration(c.probe.Interval)),
-			Timeout:     pulumi.String(dockerDuration(c.probe.Timeout)),
-			StartPeriod: pulumi.String(dockerDuration(c.probe.StartUp)),
-			Retries:     pulumi.Int(workload.Retries),
+			Tests:       pulumi.ToStringArray(c.Probe.Test),
+			Interval:    pulumi.String(dockerDuration(c.Probe.Interval)),
+			Timeout:     pulumi.String(dockerDuration(c.Probe.Timeout)),
+			StartPeriod: pulumi.String(dockerDuration(c.Probe.StartUp)),
+			Retries:     pulumi.Int(c.Probe.Retries),
 		},
-		LogDriver: pulumi.String("json-file"),
-		LogOpts:   pulumi.StringMap{"max-size": pulumi.String(logFileSize), "max-file": pulumi.String(logFiles)},
+		LogDriver: pulumi.String(c.LogDriver),
+		LogOpts:   pulumi.ToStringMap(c.LogOptions),
 
-		Init:         pulumi.Bool(true),
-		SecurityOpts: pulumi.StringArray{pulumi.String("no-new-privileges:true")},
+		Init:         pulumi.Bool(c.Init),
+		SecurityOpts: pulumi.ToStringArray(c.Security),
 		Capabilities: docker.ContainerCapabilitiesArgs{
-			Drops: pulumi.StringArray{pulumi.String("ALL")},
-			Adds:  pulumi.ToStringArray(c.capabilities),
+			Drops: pulumi.ToStringArray(c.Capabilities.Drop),
+			Adds:  pulumi.ToStringArray(c.Capabilities.Add),
 		},
 		Ports:   c.hostPorts,
 		Volumes: c.volumes,
 	}
-	if c.background {
-		args.CpuShares = pulumi.Int(backgroundShares)
+	if c.CPUShares != 0 {
+		args.CpuShares = pulumi.Int(c.CPUShares)
 	}
-	if len(c.entrypoint) > 0 {
-		args.Entrypoints = pulumi.ToStringArray(c.entrypoint)
+	if len(c.Entrypoint) > 0 {
+		args.Entrypoints = pulumi.ToStringArray(c.Entrypoint)
 	}
 	opts = append(opts,
 		pulumi.DeleteBeforeReplace(true), // the name is fixed
@@ -123,67 +150,14 @@ func (c container) register(ctx *pulumi.Context, name string, opts ...pulumi.Res
 	)
 	registered, err := docker.NewContainer(ctx, name, args, opts...)
 	if err != nil {
-		return nil, fmt.Errorf("registering container %s: %w", c.name, err)
+		return nil, fmt.Errorf("registering container %s: %w", c.Name, err)
 	}
 	return registered, nil
 }
 
-// create returns a function of a POSIX shell. It creates a transient container under the
-// name $1: a next version, or a migration. The container is like the one that register
-// declares, with these differences:
-//
-//   - It publishes nothing, mounts nothing and never restarts by itself.
-//   - It is in the background until it serves.
-//   - Its probe goes through a shell, because the docker command knows no other form.
-//
-// The docker command takes the values of variables from its own environment, so that no
-// value is on a command line.
-func (c container) create() string {
-	words := []string{
-		"--pull", "never", "--init", "--network", c.networkName,
-		"--memory", megabytes(c.memory.Limit), "--memory-reservation", megabytes(c.memory.Steady), "--memory-swap", megabytes(c.memory.Limit),
-		"--cpu-shares", strconv.Itoa(backgroundShares),
-		"--stop-timeout", strconv.Itoa(seconds(c.grace)),
-		"--log-driver", "json-file", "--log-opt", "max-size=" + logFileSize, "--log-opt", "max-file=" + logFiles,
-		"--security-opt", "no-new-privileges:true", "--cap-drop", "ALL",
-	}
-	labels := c.labels()
-	for _, k := range slices.Sorted(maps.Keys(labels)) {
-		words = append(words, "--label", k+"="+labels[k])
-	}
-	if len(c.probe.Test) > 0 {
-		test := make([]string, 0, len(c.probe.Test)-1)
-		for _, word := range c.probe.Test[1:] { // behind CMD
-			test = append(test, shell.Word(word))
-		}
-		words = append(words, "--health-cmd", strings.Join(test, " "),
-			"--health-interval", dockerDuration(c.probe.Interval), "--health-timeout", dockerDuration(c.probe.Timeout),
-			"--health-start-period", dockerDuration(c.probe.StartUp), "--health-retries", strconv.Itoa(workload.Retries))
-	}
-	var b strings.Builder
-	// The names of variables come first. The rule secret-handling takes a quoted word that
-	// follows SECRET for a credential.
-	b.WriteString("create() {\n\tdocker create")
-	for _, name := range slices.Sorted(maps.Keys(c.env)) {
-		b.WriteString(" --env " + name)
-	}
-	b.WriteString(" --name \"$1\"")
-	for _, word := range words {
-		b.WriteString(" " + shell.Word(word))
-	}
-	for _, word := range append([]string{c.image}, c.command...) {
-		b.WriteString(" " + shell.Word(word))
-	}
-	b.WriteString("\n}\n")
-	return b.String()
-}
-
-// seconds is a duration in whole seconds, as Docker and the scripts take it.
+// seconds is a duration in whole seconds, as Docker and documents take it.
 func seconds(d time.Duration) int { return int(d.Seconds()) }
-
-// megabytes writes an amount as the docker command takes it.
-func megabytes(m ledger.MiB) string { return strconv.Itoa(int(m)) + "m" }
 
 // dockerDuration writes a duration as Docker prints it back: "1m30s", "10s". Any other
 // form would show as a change on every preview.
-func dockerDuration(d time.Duration) string { return d.String() }
+func dockerDuration(seconds int) string { return (time.Duration(seconds) * time.Second).String() }

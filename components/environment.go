@@ -4,11 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-
-	"github.com/alorig/fleet/internal/shell"
 )
 
 // environment builds the variables of a container as docs/contract.md promises them.
@@ -33,22 +30,6 @@ func (e environment) entries() pulumi.StringArray {
 		entries = append(entries, pulumi.Sprintf("%s=%s", name, e[name]))
 	}
 	return entries
-}
-
-// exports are the variables as commands of a POSIX shell, sorted by name.
-func (e environment) exports() pulumi.StringOutput {
-	names := slices.Sorted(maps.Keys(e))
-	values := make([]any, len(names))
-	for i, name := range names {
-		values[i] = e[name]
-	}
-	return pulumi.All(values...).ApplyT(func(values []any) string {
-		var b strings.Builder
-		for i, name := range names {
-			fmt.Fprintf(&b, "export %s=%s\n", name, shell.Word(values[i].(string)))
-		}
-		return b.String()
-	}).(pulumi.StringOutput)
 }
 
 // secretValue returns one of the secrets that the settings hold for an app.

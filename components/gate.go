@@ -1,28 +1,23 @@
 package components
 
 import (
-	_ "embed" // the script
 	"fmt"
-	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alorig/fleet/internal/ledger"
-	"github.com/alorig/fleet/internal/workload"
 )
 
 // GateArgs declares what must be true before the next app starts.
 type GateArgs struct {
-	App        string
-	Containers []string     // that must be running and healthy
-	Triggers   pulumi.Array // a change asks again
-	Shell      Shell
-	After      []pulumi.Resource
+	App       string
+	Workloads []*Workload // that must be ready
+	Platform  *Platform
+	After     []pulumi.Resource
 }
 
-// Gate holds the rollout until all containers of an app run and are healthy at the same
-// time. It asks Docker once more, because a container that was not healthy in time is in
-// Pulumi's state all the same, and the next update may take it for a good one.
+// Gate holds the rollout until all containers of an app are ready once more. Some of them
+// have been ready for a while, and what came later may have made them sick.
 type Gate struct {
 	pulumi.ResourceState
 
@@ -30,20 +25,23 @@ type Gate struct {
 	Passed pulumi.Resource
 }
 
-//go:embed scripts/gate.sh
-var gateScript string
-
 // NewGate registers the gate.
 func NewGate(ctx *pulumi.Context, name string, args *GateArgs, opts ...pulumi.ResourceOption) (*Gate, error) {
 	gate := &Gate{}
-	inputs := pulumi.Map{"app": pulumi.String(args.App), "containers": pulumi.ToStringArray(args.Containers)}
+	var names []string
+	var containers []container
+	triggers := pulumi.Array{}
+	for _, w := range args.Workloads {
+		names = append(names, w.container.Name)
+		containers = append(containers, w.container)
+		triggers = append(triggers, w.Container.ID()) // a new container asks again
+	}
+	inputs := pulumi.Map{"app": pulumi.String(args.App), "containers": pulumi.ToStringArray(names)}
 	if err := ctx.RegisterComponentResourceV2(ledger.TypeGate, name, inputs, gate, opts...); err != nil {
 		return nil, fmt.Errorf("registering gate %q: %w", name, err)
 	}
-	passed, err := args.Shell.run(ctx, ledger.Logical(args.App, "healthy"), script{
-		apply:    fmt.Sprintf("containers='%s'\npatience=%d\n", strings.Join(args.Containers, " "), seconds(workload.Patience)) + gateScript,
-		triggers: args.Triggers,
-	}, pulumi.Parent(gate), pulumi.DependsOn(args.After))
+	passed, err := args.Platform.awaitReady(ctx, ledger.Logical(args.App, "healthy"), args.App, containers, triggers,
+		"The next app was not started.", pulumi.Parent(gate), pulumi.DependsOn(args.After))
 	if err != nil {
 		return nil, err
 	}

@@ -1,33 +1,19 @@
 package components
 
 import (
-	_ "embed" // the scripts
-	"fmt"
-
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/alorig/fleet/internal/document"
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/workload"
 )
-
-//go:embed scripts/next.sh
-var nextFunctions string
-
-//go:embed scripts/handover-try.sh
-var tryNext string
-
-//go:embed scripts/handover-take.sh
-var takeOver string
-
-//go:embed scripts/handover-end.sh
-var endHandover string
 
 // Try starts the next version beside the container, waits until it is healthy, and ends
 // it. If it does not become healthy, the update of this app fails and nothing has changed.
 // The server has memory for one next version at a time. So in an app with several serving
 // containers, all but the first are tried before the first is handed over.
 func (w *Workload) Try(ctx *pulumi.Context, after ...pulumi.Resource) (err error) {
-	w.Tried, err = w.step(ctx, "try", tryNext, w.waitFor(after))
+	w.Tried, err = w.step(ctx, "try", document.TryNext, nil, w.waitFor(after))
 	return err
 }
 
@@ -41,7 +27,7 @@ func (w *Workload) Try(ctx *pulumi.Context, after ...pulumi.Resource) (err error
 //
 // Where no container serves yet there is nothing to hand over, and take and end do nothing.
 func (w *Workload) HandOver(ctx *pulumi.Context, after ...pulumi.Resource) (err error) {
-	if w.Taken, err = w.step(ctx, "take", takeOver, w.waitFor(after)); err != nil {
+	if w.Taken, err = w.step(ctx, "take", document.TakeOver, nil, w.waitFor(after)); err != nil {
 		return err
 	}
 	if err := w.replace(ctx, append(after[:len(after):len(after)], w.Taken)); err != nil {
@@ -49,21 +35,28 @@ func (w *Workload) HandOver(ctx *pulumi.Context, after ...pulumi.Resource) (err 
 	}
 	// What take prints is new each time, so the end runs after every take. It must also do so
 	// where the update has found nothing to change about the container: an earlier one was cut
-	// short after its take, and this one goes back.
-	w.Done, err = w.step(ctx, "end", endHandover, pulumi.DependsOn([]pulumi.Resource{w.Container}), stdout(w.Taken))
+	// short after its take, and this one goes back. And it follows every new container, whatever
+	// has made the provider replace it.
+	w.Done, err = w.step(ctx, "end", document.EndHandover, pulumi.Array{stdout(w.Taken), w.Container.ID()}, pulumi.DependsOn([]pulumi.Resource{w.Container}))
 	if err != nil {
 		return err
 	}
 	return w.registerOutputs(ctx)
 }
 
-// step registers a script. Its text and its standard input hold all of the container, so
-// whatever changes the container runs the script.
-func (w *Workload) step(ctx *pulumi.Context, name, text string, after pulumi.ResourceOption, triggers ...pulumi.Input) (pulumi.Resource, error) {
+// step registers a step. Its document holds all of the container, so whatever changes the
+// container takes the step.
+func (w *Workload) step(ctx *pulumi.Context, name string, verb document.Verb, triggers pulumi.Array, after pulumi.ResourceOption) (pulumi.Resource, error) {
 	c := w.container
-	parameters := fmt.Sprintf("stack=%s\ncontainer=%s\nnext=%s\nprevious=%s\nlock=%s\npatience=%d\n",
-		c.stack, c.name, ledger.NextName(c.name), ledger.PreviousName(c.name), w.platform.lock(c.name), seconds(workload.Patience))
-	return w.platform.shell.run(ctx, ledger.Logical(c.name, name), script{
-		apply: parameters + c.create() + nextFunctions + text, stdin: c.env.exports(), triggers: triggers,
+	header := document.NewHeader(c.app, c.Name)
+	header.Digest = c.Image
+	return w.platform.program.run(ctx, ledger.Logical(c.Name, name), task{
+		verb: verb, triggers: triggers,
+		document: c.documented(func(whole document.Container) any {
+			return document.Handover{
+				Header: header, Stack: c.Labels[ledger.LabelStack], Container: whole,
+				Lock: w.platform.lock(c.Name), Patience: seconds(workload.Patience),
+			}
+		}),
 	}, pulumi.Parent(w), after)
 }

@@ -1,11 +1,12 @@
 package components
 
 import (
-	_ "embed" // the script
 	"fmt"
+	"maps"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/alorig/fleet/internal/document"
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/workload"
 )
@@ -26,22 +27,28 @@ type Migration struct {
 	Done pulumi.Resource
 }
 
-//go:embed scripts/migrate.sh
-var migrate string
-
 // NewMigration registers the migration.
 func NewMigration(ctx *pulumi.Context, name string, args *MigrationArgs, opts ...pulumi.ResourceOption) (*Migration, error) {
 	migration := &Migration{}
 	c, platform := args.Workload.container, args.Workload.platform
-	c.service, c.command, c.probe = "migrate", workload.Migration, workload.Probe{}
-	inputs := pulumi.Map{"app": pulumi.String(c.app), "memory": pulumi.Int(int(c.memory.Limit))}
+	c.Name, c.Command, c.Probe = ledger.MigrationName(c.app), workload.Migration, nil
+	c.Restart, c.CPUShares = "no", document.BackgroundShares
+	c.Labels = maps.Clone(c.Labels)
+	c.Labels[ledger.LabelComposeService] = "migrate"
+	inputs := pulumi.Map{"app": pulumi.String(c.app), "memory": pulumi.Int(c.Memory)}
 	if err := ctx.RegisterComponentResourceV2(ledger.TypeMigration, name, inputs, migration, opts...); err != nil {
 		return nil, fmt.Errorf("registering migration %q: %w", name, err)
 	}
-	done, err := platform.shell.run(ctx, ledger.Logical(c.app, "migrate"), script{
-		apply: fmt.Sprintf("stack=%s\napp=%s\nmigration=%s\nneeds='%s %s'\nlock=%s\n", c.stack, c.app, ledger.MigrationName(c.app),
-			platform.service(ledger.Postgres).Container, platform.service(ledger.Redis).Container, platform.lock(ledger.MigrationName(c.app))) + c.create() + migrate,
-		stdin: c.env.exports(),
+	header := document.NewHeader(c.app, c.Name)
+	header.Digest = c.Image
+	done, err := platform.program.run(ctx, ledger.Logical(c.app, "migrate"), task{
+		verb: document.Migrate,
+		document: c.documented(func(whole document.Container) any {
+			return document.Migration{
+				Header: header, Stack: c.Labels[ledger.LabelStack], Container: whole, Lock: platform.lock(c.Name),
+				Needs: []string{platform.service(ledger.Postgres).Container, platform.service(ledger.Redis).Container},
+			}
+		}),
 	}, pulumi.Parent(migration), args.Workload.waitFor(nil))
 	if err != nil {
 		return nil, err

@@ -1,7 +1,6 @@
 package components
 
 import (
-	_ "embed" // the scripts
 	"fmt"
 	"net/netip"
 
@@ -10,6 +9,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alorig/fleet/internal/caddysite"
+	"github.com/alorig/fleet/internal/document"
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/workload"
 )
@@ -18,7 +18,7 @@ import (
 type PlatformArgs struct {
 	Mode             workload.PlatformMode
 	Ledger           ledger.Ledger
-	Shell            Shell
+	Program          *ServerProgram
 	CaddyDirectory   string              // on the server; mounted in Caddy at /etc/caddy
 	RedisPassword    pulumi.StringOutput // of Redis' default user; a secret
 	PostgresPassword pulumi.StringOutput // of the superuser; a secret
@@ -43,22 +43,16 @@ type Platform struct {
 
 	services       map[ledger.Kind]ledger.Service
 	networkName    string
-	shell          Shell
+	program        *ServerProgram
 	redisPassword  pulumi.StringOutput
 	caddyDirectory string
 }
-
-//go:embed scripts/platform-check.sh
-var checkPlatform string
-
-//go:embed scripts/caddy-main.sh
-var putCaddyMain string
 
 // NewPlatform looks the shared services up or creates them. It never creates a service that
 // runs on demand: Flower is started by hand while somebody uses it (docs/runbook.md).
 func NewPlatform(ctx *pulumi.Context, name string, args *PlatformArgs, opts ...pulumi.ResourceOption) (*Platform, error) {
 	platform := &Platform{
-		services: map[ledger.Kind]ledger.Service{}, networkName: args.Ledger.Server.Network, shell: args.Shell,
+		services: map[ledger.Kind]ledger.Service{}, networkName: args.Ledger.Server.Network, program: args.Program,
 		redisPassword: args.RedisPassword, caddyDirectory: args.CaddyDirectory,
 	}
 	for _, s := range args.Ledger.Services {
@@ -91,7 +85,7 @@ func NewPlatform(ctx *pulumi.Context, name string, args *PlatformArgs, opts ...p
 	return platform, nil
 }
 
-// lock is a file on the server. Two scripts that lock it never run at the same time.
+// lock is a file on the server. Two verbs that lock it never run at the same time.
 func (p *Platform) lock(name string) string { return ledger.LockFile(p.caddyDirectory, name) }
 
 func (p *Platform) service(k ledger.Kind) ledger.Service { return p.services[k] }
@@ -103,10 +97,16 @@ func (p *Platform) lookUp(ctx *pulumi.Context, args *PlatformArgs) error {
 		Name: pulumi.String(args.Ledger.Server.Network),
 	}, pulumi.Parent(p))
 	p.Network = found.Name()
-	checked, err := args.Shell.run(ctx, "platform-check", script{
-		apply: fmt.Sprintf("network=%s\npostgres=%s\nredis=%s\ncaddy=%s\nsites=%s\n", args.Ledger.Server.Network,
-			p.service(ledger.Postgres).Container, p.service(ledger.Redis).Container, p.service(ledger.Caddy).Container, ledger.SitesDirectory(args.CaddyDirectory)) + checkPlatform,
-	}, pulumi.Parent(p))
+	caddy := p.service(ledger.Caddy).Container
+	text, err := document.Write(document.Platform{
+		Header: document.NewHeader("", "platform"), Network: args.Ledger.Server.Network,
+		Containers: []string{p.service(ledger.Postgres).Container, p.service(ledger.Redis).Container, caddy},
+		Caddy:      caddy, Modules: []string{caddysite.DNSModule}, Sites: ledger.SitesDirectory(args.CaddyDirectory),
+	})
+	if err != nil {
+		return err
+	}
+	checked, err := p.program.run(ctx, "platform-check", task{verb: document.CheckPlatform, document: pulumi.String(text)}, pulumi.Parent(p))
 	if err != nil {
 		return err
 	}
@@ -135,14 +135,20 @@ func (p *Platform) create(ctx *pulumi.Context, args *PlatformArgs) error {
 	if err != nil {
 		return fmt.Errorf("rendering the main Caddyfile: %w", err)
 	}
-	main, err := args.Shell.run(ctx, "caddyfile", script{
-		apply: fmt.Sprintf("caddy=%s\ndirectory=%s\n", p.service(ledger.Caddy).Container, args.CaddyDirectory) + putCaddyMain,
-		stdin: pulumi.String(caddyfile),
-	}, within)
+	text, err := document.Write(document.Caddyfile{
+		Header: document.NewHeader("", "Caddyfile"), Caddy: p.service(ledger.Caddy).Container, Directory: args.CaddyDirectory, Text: caddyfile,
+	})
+	if err != nil {
+		return err
+	}
+	main, err := p.program.run(ctx, "caddyfile", task{verb: document.PutCaddyfile, document: pulumi.String(text)}, within)
 	if err != nil {
 		return err
 	}
 
+	var made []container
+	var running []pulumi.Resource
+	triggers := pulumi.Array{}
 	for _, s := range args.Ledger.Services {
 		if s.OnDemand {
 			continue
@@ -184,14 +190,28 @@ func (p *Platform) create(ctx *pulumi.Context, args *PlatformArgs) error {
 		if err != nil {
 			return err
 		}
-		p.Ready = append(p.Ready, registered)
-		if s.Kind == ledger.Postgres {
-			if err := p.closeMaintenanceDatabases(ctx, registered); err != nil {
-				return err
-			}
-		}
+		made, running, triggers = append(made, c), append(running, registered), append(triggers, registered.ID())
 	}
-	return nil
+	ready, err := p.awaitReady(ctx, "platform-ready", "", made, triggers, "No app was touched.", within, pulumi.DependsOn(running))
+	if err != nil {
+		return err
+	}
+	p.Ready = append(p.Ready, ready)
+	return p.closeMaintenanceDatabases(ctx, ready)
+}
+
+// awaitReady registers that an update waits until all containers are ready. What does not
+// happen otherwise stands in the message.
+func (p *Platform) awaitReady(ctx *pulumi.Context, name, app string, containers []container, triggers pulumi.Array, otherwise string, opts ...pulumi.ResourceOption) (pulumi.Resource, error) {
+	ready := document.Ready{Header: document.NewHeader(app, name), Patience: seconds(workload.Patience), Otherwise: otherwise}
+	for _, c := range containers {
+		ready.Containers = append(ready.Containers, document.Awaited{Name: c.Name, Steady: seconds(c.steady)})
+	}
+	text, err := document.Write(ready)
+	if err != nil {
+		return nil, err
+	}
+	return p.program.run(ctx, name, task{verb: document.AwaitReady, document: pulumi.String(text), triggers: triggers}, opts...)
 }
 
 // closeMaintenanceDatabases keeps the apps' roles out of the databases that initdb makes.
@@ -213,22 +233,22 @@ func (p *Platform) closeMaintenanceDatabases(ctx *pulumi.Context, after pulumi.R
 
 // container is the container of a shared service.
 func (p *Platform) container(ctx *pulumi.Context, args *PlatformArgs, s ledger.Service, image string) (container, error) {
-	runs, err := workload.ServiceOf(s, args.Ledger.Server, args.PostgresUser)
+	service, err := workload.ServiceOf(s, args.Ledger.Server, args.PostgresUser)
 	if err != nil {
 		return container{}, err
 	}
-	c := container{
-		name: s.Container, project: "infra", service: string(s.Kind), stack: ctx.Stack(),
-		image: image, network: p.Network, networkName: args.Ledger.Server.Network, memory: s.Memory,
-		entrypoint: runs.Entrypoint, command: runs.Command, probe: runs.Probe, grace: runs.Grace, capabilities: runs.Capabilities,
-		replaceOn: []string{"healthcheck"}, // the provider ignores the change otherwise
-		env:       environment{},
-	}
+	c := runs{
+		name: s.Container, project: "infra", service: string(s.Kind), stack: ctx.Stack(), image: image,
+		network: p.networkName, memory: s.Memory, entrypoint: service.Entrypoint, command: service.Command,
+		probe: service.Probe, grace: service.Grace, capabilities: service.Capabilities,
+	}.container()
+	c.network = p.Network
+	c.replaceOn = []string{"healthcheck"} // the provider ignores the change otherwise
 	for _, port := range s.HostPorts {
 		c.hostPorts = append(c.hostPorts, docker.ContainerPortArgs{Internal: pulumi.Int(port), External: pulumi.Int(port)})
 	}
 	c.volumes = docker.ContainerVolumeArray{
-		docker.ContainerVolumeArgs{VolumeName: pulumi.String(ledger.Volume(s.Container)), ContainerPath: pulumi.String(runs.Data)},
+		docker.ContainerVolumeArgs{VolumeName: pulumi.String(ledger.Volume(s.Container)), ContainerPath: pulumi.String(service.Data)},
 	}
 	mount := func(host, at string, readOnly pulumi.BoolPtrInput) {
 		c.volumes = append(c.volumes, docker.ContainerVolumeArgs{HostPath: pulumi.String(host), ContainerPath: pulumi.String(at), ReadOnly: readOnly})
@@ -237,11 +257,11 @@ func (p *Platform) container(ctx *pulumi.Context, args *PlatformArgs, s ledger.S
 	case ledger.Postgres:
 		c.address = ledger.PostgresAddress(args.Subnet)
 		c.env["POSTGRES_USER"] = pulumi.String(args.PostgresUser)
-		c.env[runs.Password] = args.PostgresPassword
+		c.env[service.Password] = args.PostgresPassword
 	case ledger.Redis:
-		c.env[runs.Password] = args.RedisPassword
+		c.env[service.Password] = args.RedisPassword
 	case ledger.Caddy:
-		c.env[runs.Password] = args.CloudflareToken
+		c.env[service.Password] = args.CloudflareToken
 		mount(args.CaddyDirectory, "/etc/caddy", pulumi.Bool(true))
 		mount(ledger.StaticDirectory, ledger.StaticDirectory, pulumi.Bool(true))
 	case ledger.Portainer:

@@ -1,29 +1,27 @@
 package components
 
 import (
-	"crypto/sha256"
-	_ "embed" // the script
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/alorig/fleet/internal/document"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
 // RedisUserArgs declares one app's share of Redis.
 type RedisUserArgs struct {
-	App           ledger.App
-	Server        string // container name of Redis
-	Port          int
-	Password      pulumi.StringOutput // the app's password; a secret
-	AdminPassword pulumi.StringOutput // of Redis' default user; a secret
-	Shell         Shell
+	App      ledger.App
+	Password pulumi.StringOutput // the app's password; a secret
+	Platform *Platform
 }
 
 // RedisUser is one app's Redis user, which reaches the app's own database number, keys
 // and channels and nothing else.
+//
+// A changed password works beside the one before, until [RedisUser.Settle] ends that: the
+// containers that know the old one go on while they are replaced.
 type RedisUser struct {
 	pulumi.ResourceState
 
@@ -31,39 +29,49 @@ type RedisUser struct {
 	URL pulumi.StringOutput
 	// Ready is the user.
 	Ready pulumi.Resource
-}
 
-//go:embed scripts/redis-acl.sh
-var redisACL string
+	app      string
+	document pulumi.StringOutput
+	program  *ServerProgram
+	inputs   pulumi.Map
+}
 
 // NewRedisUser registers the Redis user.
 func NewRedisUser(ctx *pulumi.Context, name string, args *RedisUserArgs, opts ...pulumi.ResourceOption) (*RedisUser, error) {
-	redisUser := &RedisUser{}
-	app := args.App
-	inputs := pulumi.Map{"app": pulumi.String(app.Name), "redisDB": pulumi.Int(app.RedisDB), "keyPrefix": pulumi.String(app.KeyPrefix)}
-	if err := ctx.RegisterComponentResourceV2(ledger.TypeRedisUser, name, inputs, redisUser, opts...); err != nil {
+	app, service := args.App, args.Platform.service(ledger.Redis)
+	redisUser := &RedisUser{app: app.Name, program: args.Platform.program}
+	redisUser.inputs = pulumi.Map{"app": pulumi.String(app.Name), "redisDB": pulumi.Int(app.RedisDB), "keyPrefix": pulumi.String(app.KeyPrefix)}
+	if err := ctx.RegisterComponentResourceV2(ledger.TypeRedisUser, name, redisUser.inputs, redisUser, opts...); err != nil {
 		return nil, fmt.Errorf("registering Redis user %q: %w", name, err)
 	}
-	// Redis gets the hash of the password, so that the password is not in its slow log.
-	stdin := pulumi.All(args.AdminPassword, args.Password).ApplyT(func(both []any) string {
-		admin, password := both[0].(string), both[1].(string)
-		return fmt.Sprintf("%s\nACL SETUSER %s reset on #%x %s\nACL SAVE\n",
-			admin, app.Name, sha256.Sum256([]byte(password)), strings.Join(app.RedisACL(), " "))
+	redisUser.document = pulumi.All(args.Platform.redisPassword, args.Password).ApplyT(func(both []any) (string, error) {
+		return document.Write(document.RedisUser{
+			Header: document.NewHeader(app.Name, app.Name), Redis: service.Container, Network: args.Platform.networkName, Port: service.Port,
+			AdminPassword: both[0].(string), User: app.Name, Password: both[1].(string), Permissions: app.RedisACL(),
+		})
 	}).(pulumi.StringOutput)
-	// There is no delete: removing an app leaves its user. The runbook says how to drop it.
-	user, err := args.Shell.run(ctx, ledger.Logical(app.Name, "redis-user"), script{
-		apply: "redis=" + args.Server + "\n" + redisACL,
-		stdin: stdin,
+	var err error
+	redisUser.Ready, err = redisUser.program.run(ctx, ledger.Logical(app.Name, "redis-user"), task{
+		verb: document.PutRedisUser, undo: document.RemoveRedisUser, document: redisUser.document,
 	}, pulumi.Parent(redisUser))
 	if err != nil {
 		return nil, err
 	}
-	redisUser.Ready = user
 	redisUser.URL = args.Password.ApplyT(func(password string) string {
-		return connectionURL("redis", app.Name, password, args.Server, args.Port, strconv.Itoa(app.RedisDB))
+		return connectionURL("redis", app.Name, password, service.Container, service.Port, strconv.Itoa(app.RedisDB))
 	}).(pulumi.StringOutput)
-	if err := ctx.RegisterResourceOutputs(redisUser, inputs); err != nil {
-		return nil, fmt.Errorf("registering outputs of Redis user %q: %w", name, err)
-	}
 	return redisUser, nil
+}
+
+// Settle ends the password before, once all that is listed is there. It is called once.
+func (r *RedisUser) Settle(ctx *pulumi.Context, after ...pulumi.Resource) error {
+	if _, err := r.program.run(ctx, ledger.Logical(r.app, "redis-user-settled"), task{
+		verb: document.SettleRedisUser, document: r.document,
+	}, pulumi.Parent(r), pulumi.DependsOn(append(after, r.Ready))); err != nil {
+		return err
+	}
+	if err := ctx.RegisterResourceOutputs(r, r.inputs); err != nil {
+		return fmt.Errorf("registering outputs of the Redis user of %q: %w", r.app, err)
+	}
+	return nil
 }

@@ -1,13 +1,13 @@
 package components
 
 import (
-	_ "embed" // the scripts
 	"fmt"
 	"net/netip"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alorig/fleet/internal/caddysite"
+	"github.com/alorig/fleet/internal/document"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -16,9 +16,7 @@ type RouteArgs struct {
 	App        ledger.App
 	TLS        caddysite.TLS
 	AdminCIDRs []netip.Prefix // who may reach restricted routes
-	Caddy      string         // container name
-	Directory  string         // Caddy's configuration directory on the server
-	Shell      Shell
+	Platform   *Platform
 	After      []pulumi.Resource // containers that answer
 }
 
@@ -31,15 +29,6 @@ type Route struct {
 	// Loaded is there once Caddy serves the file.
 	Loaded pulumi.Resource
 }
-
-//go:embed scripts/site-put.sh
-var putSite string
-
-//go:embed scripts/site-remove.sh
-var removeSite string
-
-//go:embed scripts/site-load.sh
-var loadSites string
 
 // NewRoute registers the site file.
 func NewRoute(ctx *pulumi.Context, name string, args *RouteArgs, opts ...pulumi.ResourceOption) (*Route, error) {
@@ -59,11 +48,16 @@ func NewRoute(ctx *pulumi.Context, name string, args *RouteArgs, opts ...pulumi.
 	if err := ctx.RegisterComponentResourceV2(ledger.TypeRoute, name, inputs, route, opts...); err != nil {
 		return nil, fmt.Errorf("registering route %q: %w", name, err)
 	}
-	parameters := fmt.Sprintf("caddy=%s\nsites=%s\nfile=%s\n", args.Caddy, ledger.SitesDirectory(args.Directory), ledger.SiteFile(args.App.Name))
-	loaded, err := args.Shell.run(ctx, ledger.Logical(args.App.Name, "site"), script{
-		apply:  parameters + loadSites + putSite,
-		remove: parameters + loadSites + removeSite,
-		stdin:  pulumi.String(site),
+	file := ledger.SiteFile(args.App.Name)
+	text, err := document.Write(document.Site{
+		Header: document.NewHeader(args.App.Name, file), Caddy: args.Platform.service(ledger.Caddy).Container,
+		Directory: args.Platform.caddyDirectory, File: file, Text: site,
+	})
+	if err != nil {
+		return nil, err
+	}
+	loaded, err := args.Platform.program.run(ctx, ledger.Logical(args.App.Name, "site"), task{
+		verb: document.PutSite, undo: document.RemoveSite, document: pulumi.String(text),
 	}, pulumi.Parent(route), pulumi.DependsOn(args.After))
 	if err != nil {
 		return nil, err

@@ -54,11 +54,11 @@ func NewWorkload(ctx *pulumi.Context, name string, args *WorkloadArgs, opts ...p
 		after: args.After, platform: args.Platform,
 	}
 	w.inputs = pulumi.Map{
-		"app": pulumi.String(w.container.app), "container": pulumi.String(w.container.name), "port": pulumi.Int(args.Container.Port),
-		"memoryReservation": pulumi.Int(int(w.container.memory.Steady)), "memory": pulumi.Int(int(w.container.memory.Limit)),
+		"app": pulumi.String(w.container.app), "container": pulumi.String(w.container.Name), "port": pulumi.Int(args.Container.Port),
+		"memoryReservation": pulumi.Int(w.container.Reservation), "memory": pulumi.Int(w.container.Memory),
 	}
 	if w.role.Serves() {
-		w.inputs["next"] = pulumi.String(ledger.NextName(w.container.name))
+		w.inputs["next"] = pulumi.String(ledger.NextName(w.container.Name))
 	}
 	if err := ctx.RegisterComponentResourceV2(ledger.TypeWorkload, name, w.inputs, w, opts...); err != nil {
 		return nil, fmt.Errorf("registering workload %q: %w", name, err)
@@ -66,13 +66,18 @@ func NewWorkload(ctx *pulumi.Context, name string, args *WorkloadArgs, opts ...p
 	return w, nil
 }
 
-// Replace registers the container. An update ends the old one before it starts the new
-// one, so of beat there are never two.
-func (w *Workload) Replace(ctx *pulumi.Context, after ...pulumi.Resource) error {
+// Replace registers the container, and waits until it is ready. An update ends the old one
+// before it starts the new one, so of beat there are never two.
+func (w *Workload) Replace(ctx *pulumi.Context, after ...pulumi.Resource) (err error) {
 	if err := w.replace(ctx, after); err != nil {
 		return err
 	}
-	w.Done = w.Container
+	w.Done, err = w.platform.awaitReady(ctx, ledger.Logical(w.container.Name, "ready"), w.container.app, []container{w.container},
+		pulumi.Array{w.Container.ID()}, "The containers of "+w.container.app+" that serve have been replaced.",
+		pulumi.Parent(w), pulumi.DependsOn([]pulumi.Resource{w.Container}))
+	if err != nil {
+		return err
+	}
 	return w.registerOutputs(ctx)
 }
 
@@ -96,19 +101,14 @@ func (w *Workload) registerOutputs(ctx *pulumi.Context) error {
 func (args *WorkloadArgs) container(stack string) container {
 	app, c := args.App, args.Container
 	program := args.Spec.Process.At(workload.Place{App: app, Container: c})
-	return container{
+	made := runs{
 		name: ledger.ContainerName(app.Name, c.Role), project: app.Name, service: string(c.Role), app: app.Name, stack: stack,
-		image:       args.Image,
-		command:     program.Command,
-		env:         args.environment(),
-		network:     args.Platform.Network,
-		networkName: args.Platform.networkName,
-		memory:      c.Memory,
-		background:  !c.Role.Serves(),
-		probe:       program.Probe,
-		grace:       program.Grace,
-		replaceOn:   []string{"*"}, // what is changed in place would not be handed over
-	}
+		image: args.Image, command: program.Command, network: args.Platform.networkName,
+		memory: c.Memory, background: !c.Role.Serves(), probe: program.Probe, grace: program.Grace,
+	}.container()
+	made.env, made.network = args.environment(), args.Platform.Network
+	made.replaceOn = []string{"*"} // what is changed in place would not be handed over
+	return made
 }
 
 // environment is the container's variables. The contract comes last: nothing overrides it.

@@ -116,6 +116,9 @@ func (s sandbox) writeConfig(ctx context.Context, own ownSecrets) error {
 	if err := file.Config.Set(config.MustMakeKey(settings.Project, "caddyDirectory"), config.NewValue(s.caddy()), false); err != nil {
 		return fmt.Errorf("setting Caddy's directory: %w", err)
 	}
+	if err := file.Config.Set(config.MustMakeKey(settings.Project, "serverDirectory"), config.NewValue(s.file("server")), false); err != nil {
+		return fmt.Errorf("setting the directory of the server's program: %w", err)
+	}
 	for key, value := range own.Values {
 		encrypted, err := crypter.EncryptValue(ctx, value)
 		if err != nil {

@@ -44,7 +44,7 @@ var dockerParts = []part{
 	}},
 	{"kills", func(s *suite, t *testing.T) {
 		s.tryKills(t,
-			kill{payloadUpdate, event{"sitebuilder_payload_next", "health_status: healthy"}},
+			kill{payloadUpdate, event{"sitebuilder_payload_next", "update"}},
 			kill{payloadUpdate, event{"sitebuilder_payload_previous", "rename"}},
 			kill{snapifyUpdate, event{"snapify_migrate", "start"}},
 		)

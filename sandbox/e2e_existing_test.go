@@ -544,7 +544,7 @@ func (e *existing) expectPsydge(t *testing.T) {
 		t.Errorf("the records are %s, want %s", records, hosts)
 	}
 	for _, name := range want {
-		if got := health(name); got != "running/healthy" {
+		if got := condition(t, name); got != "ready" {
 			t.Errorf("%s is %s", name, got)
 		}
 	}

@@ -55,11 +55,11 @@ func (s *suite) testHandover(t *testing.T) {
 	seen := watched()
 	seen.once(t, "snapify_migrate", "create")
 	seen.inOrder(t,
-		event{"snapify_migrate", "die"}, event{"snapify_backend_next", "create"}, event{"snapify_backend_next", "health_status: healthy"},
+		event{"snapify_migrate", "die"}, event{"snapify_backend_next", "create"}, event{"snapify_backend_next", "update"},
 		event{"snapify_backend_previous", "rename"}, event{"snapify_backend_previous", "die"}, event{"snapify_backend", "create"},
-		event{"snapify_backend", "health_status: healthy"}, event{"snapify_backend_next", "die"}, event{"snapify_backend_next", "destroy"},
+		event{"snapify_backend", "start"}, event{"snapify_backend_next", "die"}, event{"snapify_backend_next", "destroy"},
 	)
-	seen.inOrder(t, event{"snapify_backend_next", "health_status: healthy"}, event{"snapify_celery_worker", "die"}, event{"snapify_celery_worker", "start"})
+	seen.inOrder(t, event{"snapify_backend_next", "update"}, event{"snapify_celery_worker", "die"}, event{"snapify_celery_worker", "start"})
 	seen.inOrder(t, event{"snapify_celery_beat", "die"}, event{"snapify_celery_beat", "destroy"}, event{"snapify_celery_beat", "create"}, event{"snapify_celery_beat", "start"})
 	seen.oneTransient(t)
 	seen.only(t, "snapify_")
@@ -104,11 +104,11 @@ func (s *suite) testHandoverOfTwoContainers(t *testing.T) {
 	seen := watched()
 	seen.once(t, "psydge_migrate", "create")
 	seen.inOrder(t,
-		event{"psydge_channels_next", "health_status: healthy"}, event{"psydge_channels_next", "destroy"},
-		event{"psydge_backend_next", "health_status: healthy"}, event{"psydge_backend_previous", "die"}, event{"psydge_backend_next", "destroy"},
+		event{"psydge_channels_next", "start"}, event{"psydge_channels_next", "destroy"},
+		event{"psydge_backend_next", "update"}, event{"psydge_backend_previous", "die"}, event{"psydge_backend_next", "destroy"},
 	)
 	seen.inOrder(t, event{"psydge_backend_next", "destroy"}, event{"psydge_channels_previous", "die"})
-	seen.inOrder(t, event{"sitebuilder_payload_next", "health_status: healthy"}, event{"sitebuilder_payload_previous", "die"}, event{"sitebuilder_payload_next", "destroy"})
+	seen.inOrder(t, event{"sitebuilder_payload_next", "update"}, event{"sitebuilder_payload_previous", "die"}, event{"sitebuilder_payload_next", "destroy"})
 	seen.oneTransient(t)
 }
 

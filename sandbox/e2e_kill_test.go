@@ -73,11 +73,11 @@ func (s *suite) testKills(t *testing.T) {
 		kill{astrotimingUpdate, event{"astrotiming_migrate", "start"}},
 		kill{astrotimingUpdate, event{"astrotiming_migrate", "destroy"}},
 		kill{payloadUpdate, event{"sitebuilder_payload_next", "start"}},
-		kill{payloadUpdate, event{"sitebuilder_payload_next", "health_status: healthy"}},
+		kill{payloadUpdate, event{"sitebuilder_payload_next", "update"}},
 		kill{payloadUpdate, event{"sitebuilder_payload_previous", "rename"}},
 		kill{payloadUpdate, event{"sitebuilder_payload_previous", "destroy"}},
 		kill{payloadUpdate, event{"sitebuilder_payload", "start"}},
-		kill{payloadUpdate, event{"sitebuilder_payload", "health_status: healthy"}},
+		kill{payloadUpdate, event{"sitebuilder_payload_next", "kill"}},
 		kill{astrotimingUpdate, event{"astrotiming_celery_worker", "destroy"}},
 	)
 	t.Run("a living holder keeps its lock", s.tryLivingHolder)

@@ -18,8 +18,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docker/docker/client"
 	"golang.org/x/mod/modfile"
 
+	"github.com/alorig/fleet/internal/containers"
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/settings"
 )
@@ -397,13 +399,20 @@ func tryDocker(args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// health is a container's status and health: "running/healthy", or "missing".
-func health(container string) string {
-	out, err := tryDocker("container", "inspect", "--format", "{{.State.Status}}/{{if .State.Health}}{{.State.Health.Status}}{{end}}", container)
+// condition says whether a container is ready, by its own probe where Docker has not looked
+// yet, or what else it is.
+func condition(t *testing.T, name string) string {
+	t.Helper()
+	engine, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
 	if err != nil {
-		return "missing"
+		t.Fatal(err)
 	}
-	return out
+	defer engine.Close()
+	found, err := containers.Look(t.Context(), engine, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found.Condition.String()
 }
 
 // expectHealthy holds every container that the sandbox should have against what runs.
@@ -416,7 +425,7 @@ func (s *suite) expectHealthy(t *testing.T) {
 		}
 	}
 	for _, name := range want {
-		if got := health(name); got != "running/healthy" {
+		if got := condition(t, name); got != "ready" {
 			t.Errorf("%s is %s", name, got)
 		}
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/alorig/fleet/stacks"
 )
 
-// What runs on the server is put together from parameters, functions and steps, so
-// shellcheck is given the whole text of each command, as the program declares it.
+// What puts the server's program in its place is put together from parameters and steps, so
+// shellcheck is given the whole text, as the program declares it.
 func TestTheScriptsOfTheProgramAreSound(t *testing.T) {
 	if _, err := exec.LookPath("shellcheck"); err != nil {
 		t.Skip("shellcheck is missing (Debian: shellcheck)")
@@ -29,16 +29,12 @@ func TestTheScriptsOfTheProgramAreSound(t *testing.T) {
 
 // accepted are findings that do not fit scripts put together from parts.
 var accepted = []string{
-	"SC1003", // a quote within a quoted probe
 	"SC2034", // a parameter that this step does not use
 	"SC2317", // nor every function
 	"SC2329",
-	"SC2059", // names of the ledger and our own lists stand in formats on purpose
-	"SC2154", // what exports the app's variables is evaluated
 }
 
-// declaredScripts are the different commands of an app with every kind of step, and those
-// of both kinds of platform, by the resource that runs them.
+// declaredScripts are the different scripts that are declared, by the resource that runs them.
 func declaredScripts(t *testing.T) map[string]string {
 	t.Helper()
 	read, err := testSandbox(t).settings()
@@ -56,26 +52,18 @@ func declaredScripts(t *testing.T) map[string]string {
 			if r.Type != declared.TypeLocalCommand {
 				continue
 			}
-			for _, when := range []string{"create", "delete"} {
-				text := r.Props.Get(when)
-				if !text.IsString() || slices.Contains(seen, text.AsString()) {
-					continue
-				}
-				seen = append(seen, text.AsString())
-				// One app is enough: those of the others differ in names alone.
-				if app, _, _ := strings.Cut(r.Name, "-"); app == "psydge" || !isApp(app) {
-					scripts[r.Name+" "+when] = text.AsString()
-				}
+			// All else is the server's program with a document.
+			if r.Props.Get("create").AsString() != "/bin/sh -s" {
+				continue
+			}
+			if text := r.Props.Get("stdin").AsString(); !slices.Contains(seen, text) {
+				seen = append(seen, text)
+				scripts[r.Name] = text
 			}
 		}
 	}
-	if len(scripts) < 10 {
-		t.Fatalf("only %d scripts are declared", len(scripts))
+	if len(scripts) == 0 {
+		t.Fatal("no script is declared")
 	}
 	return scripts
-}
-
-func isApp(name string) bool {
-	_, ok := stacks.Defined()[name]
-	return ok
 }

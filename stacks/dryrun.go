@@ -8,6 +8,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alorig/fleet/internal/declared"
+	"github.com/alorig/fleet/internal/delivery"
 	"github.com/alorig/fleet/internal/dryrun"
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/settings"
@@ -30,7 +31,7 @@ func (f Fleet) Check(stack string, s settings.Settings) ([]declared.Resource, []
 
 // dryRun records what an update would register.
 func (f Fleet) dryRun(stack string, s settings.Settings) ([]declared.Resource, error) {
-	recorded, err := dryrun.Record(settings.Project, stack, func(ctx *pulumi.Context) error { return f.Declare(ctx, s) })
+	recorded, err := dryrun.Record(settings.Project, stack, func(ctx *pulumi.Context) error { return f.Declare(ctx, s, delivery.Program{}) })
 	if err != nil {
 		return nil, fmt.Errorf("the program cannot declare the fleet: %w", err)
 	}

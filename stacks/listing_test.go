@@ -19,6 +19,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 
+	"github.com/alorig/fleet/internal/delivery"
 	"github.com/alorig/fleet/internal/settings"
 )
 
@@ -79,7 +80,7 @@ func TestTheListingHoldsNoSecret(t *testing.T) {
 func listing(t *testing.T, s settings.Settings) string {
 	t.Helper()
 	l := &lister{found: map[string]*pulumirpc.RegisterResourceRequest{}}
-	err := pulumi.RunErr(func(ctx *pulumi.Context) error { return Alorig().Declare(ctx, s) },
+	err := pulumi.RunErr(func(ctx *pulumi.Context) error { return Alorig().Declare(ctx, s, delivery.Program{}) },
 		pulumi.WithMocks(settings.Project, "prod", l), func(info *pulumi.RunInfo) { info.DryRun = true })
 	if err != nil {
 		t.Fatal(err)

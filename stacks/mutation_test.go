@@ -464,9 +464,9 @@ var declarations = []mutation{
 	{"another app's prefix of the cache", variable("psydge-backend", "DJANGO_CACHE_KEY_PREFIX", "snapify:"), "redis-allocation", "(DJANGO_CACHE_KEY_PREFIX)"},
 	{"another app's prefix of the channels", variable("psydge-backend", "CHANNELS_REDIS_PREFIX", "snapify:"), "redis-allocation", "(CHANNELS_REDIS_PREFIX)"},
 	{"Redis user with every key", replaceSecret(command, "psydge-redis-user", "stdin", "~psydge:*", "~*"), "redis-allocation", "gives the Redis user psydge in stdin other permissions"},
-	{"Redis user with another app's keys", replaceSecret(command, "psydge-redis-user", "stdin", "~psydge:*", "~psydge:* ~snapify:*"), "redis-allocation", "other permissions than its own"},
+	{"Redis user with another app's keys", replaceSecret(command, "psydge-redis-user", "stdin", `"~psydge:*"`, `"~psydge:*","~snapify:*"`), "redis-allocation", "other permissions than its own"},
 	{"Redis user with another app's DB", replaceSecret(command, "psydge-redis-user", "stdin", "+select|2", "+select|3"), "redis-allocation", "other permissions than its own"},
-	{"Redis user without a password", replaceSecret(command, "psydge-redis-user", "stdin", "reset on ", "reset on nopass "), "redis-allocation", "other permissions than its own"},
+	{"Redis user without a password", replaceSecret(command, "psydge-redis-user", "stdin", `"~psydge:*"`, `"nopass","~psydge:*"`), "redis-allocation", "other permissions than its own"},
 	{"no Redis user", drop(command, "psydge-redis-user"), "redis-allocation", "psydge: has no Redis user"},
 
 	// PostgreSQL.

@@ -16,6 +16,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alorig/fleet/components"
+	"github.com/alorig/fleet/internal/delivery"
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/settings"
 	"github.com/alorig/fleet/internal/workload"
@@ -53,7 +54,21 @@ func (f Fleet) program(ctx *pulumi.Context) error {
 			return err
 		}
 	}
-	return f.Declare(ctx, s)
+	program, err := f.serverProgram(ctx, s)
+	if err != nil {
+		return err
+	}
+	return f.Declare(ctx, s, program)
+}
+
+// serverProgram builds the program that an update puts on the server.
+func (f Fleet) serverProgram(ctx *pulumi.Context, s settings.Settings) (delivery.Program, error) {
+	var said strings.Builder
+	program, err := delivery.Build(ctx.Context(), "", s.Program.Architecture, &said)
+	if text := strings.TrimSpace(said.String()); text != "" {
+		_ = ctx.Log.Info(text, nil) // without it nothing is lost
+	}
+	return program, err
 }
 
 // Settings judges a configuration. With reach, the name of an app, the rollout is taken to
@@ -69,12 +84,13 @@ func (f Fleet) OfflinePreview(s settings.Settings) pulumi.RunFunc {
 		if !ctx.DryRun() {
 			return errors.New("the offline program holds placeholder secrets and only previews; update with `pulumi up`")
 		}
-		return f.Declare(ctx, s)
+		return f.Declare(ctx, s, delivery.Program{})
 	}
 }
 
-// Declare registers everything that belongs on the server.
-func (f Fleet) Declare(ctx *pulumi.Context, s settings.Settings) error {
+// Declare registers everything that belongs on the server. Without a program for the server
+// it can only be previewed.
+func (f Fleet) Declare(ctx *pulumi.Context, s settings.Settings, built delivery.Program) error {
 	stage, ok := f.Ledger.Through(s.Rollout)
 	if !ok {
 		return fmt.Errorf("rollout %q is no app of the ledger", s.Rollout)
@@ -94,9 +110,14 @@ func (f Fleet) Declare(ctx *pulumi.Context, s settings.Settings) error {
 	}
 	within := pulumi.Parent(server)
 
-	shell := shellOf(s)
+	program, err := components.NewServerProgram(ctx, "server-program", &components.ServerProgramArgs{
+		Path: built.Path, SHA256: built.SHA256, Architecture: s.Program.Architecture, Directory: s.Program.Directory, Shell: shellOf(s),
+	}, within)
+	if err != nil {
+		return err
+	}
 	platform, err := components.NewPlatform(ctx, "platform", &components.PlatformArgs{
-		Mode: s.Platform, Ledger: f.Ledger, Shell: shell, CaddyDirectory: s.CaddyDirectory,
+		Mode: s.Platform, Ledger: f.Ledger, Program: program, CaddyDirectory: s.CaddyDirectory,
 		RedisPassword: s.RedisPassword.Output(), PostgresPassword: s.Postgres.Password.Output(),
 		PostgresUser: s.Postgres.User, Subnet: s.Subnet, Images: s.Images, TLS: s.TLS,
 		CloudflareToken: s.CloudflareToken.Output(), ACMEEmail: s.ACMEEmail,

@@ -18,9 +18,9 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alorig/fleet/internal/declared"
+	"github.com/alorig/fleet/internal/document"
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/settings"
-	"github.com/alorig/fleet/internal/shell"
 	"github.com/alorig/fleet/internal/workload"
 )
 
@@ -57,7 +57,8 @@ func (a seedApp) serving() (roles []string) {
 // onTheServer is what a stack declares whatever its rollout, with existing services.
 var onTheServer = map[string]int{
 	"pulumi:providers:docker": 1, "pulumi:providers:postgresql": 1, "pulumi:providers:cloudflare": 1,
-	ledger.TypeServer: 1, ledger.TypePlatform: 1, declared.TypeRemoteCommand: 1, // the check of the platform
+	ledger.TypeServer: 1, ledger.TypePlatform: 1, ledger.TypeServerProgram: 1, "command:remote:CopyToRemote": 1,
+	declared.TypeRemoteCommand: 3, // two around the copy of the server's program, and the check of the platform
 }
 
 // countTypes counts resources by type.
@@ -101,9 +102,9 @@ func TestInventory(t *testing.T) {
 			ledger.TypeWorkload: len(a.roles), declared.TypeContainer: len(a.roles), declared.TypeRemoteImage: a.images,
 			ledger.TypeDatabase: len(a.databases), declared.TypeDatabase: len(a.databases), declared.TypeRole: len(a.databases), declared.TypeGrant: len(a.databases),
 			ledger.TypeMigration: 1,
-			// The Redis user, the site file, the gate and the migration; two steps of each
-			// handover, and a try of each next version but the first.
-			declared.TypeRecord: len(a.hosts), declared.TypeRemoteCommand: 4 + 2*len(a.serving()) + len(a.serving()) - 1,
+			// Two of the Redis user, the site file, the gate and the migration; two steps of each
+			// handover, a try of each next version but the first, and the wait for each of the rest.
+			declared.TypeRecord: len(a.hosts), declared.TypeRemoteCommand: 5 + 2*len(a.serving()) + len(a.serving()) - 1 + len(a.roles) - len(a.serving()),
 		}
 		if a.extensions > 0 {
 			want[declared.TypeExtension] = a.extensions
@@ -259,6 +260,7 @@ func TestManagedPlatform(t *testing.T) {
 	t.Parallel()
 	rs := record(t, Alorig(), newServer(t))
 	want := maps.Clone(onTheServer)
+	want[declared.TypeRemoteCommand]++ // Caddy's main file and the wait for the services, and no check
 	want["docker:index/network:Network"] = 1
 	want[declared.TypeContainer] = 4 // Flower runs on demand and is never declared
 	want[declared.TypeRemoteImage] = 4
@@ -334,7 +336,7 @@ func TestContainers(t *testing.T) {
 			for key, value := range map[string]any{
 				"memoryReservation": want.steady, "memory": want.limit, "memorySwap": want.limit,
 				"destroyGraceSeconds": want.grace, "stopTimeout": want.grace,
-				"restart": "unless-stopped", "mustRun": false, "wait": true, "init": true, "networkMode": "bridge",
+				"restart": "unless-stopped", "mustRun": false, "wait": false, "init": true, "networkMode": "bridge",
 				"networksAdvanced": []any{map[string]any{"name": "alorig_net"}},
 				"securityOpts":     []any{"no-new-privileges:true"},
 				"capabilities":     map[string]any{"adds": []any{}, "drops": []any{"ALL"}},
@@ -818,35 +820,38 @@ func TestTransientContainersGetTheirVariablesInSecret(t *testing.T) {
 			}
 			create, _ := declared.Read[string](r.Props, "create")
 			if r.Props.Get("create").HasSecrets() || strings.Contains(create, "c4n4ry") {
-				t.Error("a secret stands in the script, which is a command line")
+				t.Error("a secret stands on the command line")
 			}
 			if !r.Props.Get("update").Equals(r.Props.Get("create")) || !r.Props.Get("delete").IsNull() {
 				t.Error("it does not do the same whenever it runs, or does something when it is removed")
 			}
-
-			var exports []string
+			var read struct {
+				Container document.Container `json:"container"`
+			}
+			if err := json.Unmarshal([]byte(stdin.AsString()), &read); err != nil {
+				t.Fatal(err)
+			}
+			var entries []string
+			for _, name := range slices.Sorted(maps.Keys(read.Container.Environment)) {
+				entries = append(entries, name+"="+read.Container.Environment[name])
+			}
+			var want []string
 			envs, _ := declared.Read[property.Array](c.Props, "envs")
 			for _, entry := range envs.All {
-				key, value, _ := strings.Cut(entry.AsString(), "=")
-				exports = append(exports, "export "+key+"="+shell.Word(value))
-				if !strings.Contains(create, " --env "+key+" ") {
-					t.Errorf("%s is not passed on", key)
-				}
+				want = append(want, entry.AsString())
 			}
-			if got := strings.Split(strings.TrimSuffix(stdin.AsString(), "\n"), "\n"); !slices.Equal(got, exports) {
-				t.Errorf("%d variables, the container has %d", len(got), len(exports))
+			if !slices.Equal(entries, want) {
+				t.Errorf("%d variables, the container has %d", len(entries), len(want))
 			}
 			image, _ := declared.Read[string](c.Props, "image")
 			memory, _ := declared.Read[float64](c.Props, "memory")
-			for _, want := range []string{" " + shell.Word(image) + " ", fmt.Sprintf(" '--memory' '%vm' ", memory)} {
-				if !strings.Contains(create, want) {
-					t.Errorf("what it creates has no %q", want)
-				}
+			if read.Container.Image != image || read.Container.Memory != int(memory) {
+				t.Errorf("it creates %s with %d MiB, the container is %s with %v", read.Container.Image, read.Container.Memory, image, memory)
 			}
 		})
 	}
 	if found != 6+8*2+2 {
-		t.Errorf("%d scripts create containers, want 24", found)
+		t.Errorf("%d documents hold containers, want 24", found)
 	}
 }
 

@@ -92,7 +92,7 @@ func (h hand) take(ctx context.Context, step handover.Step) error {
 		next := h.document.Container
 		next.Name, next.Restart, next.CPUShares = name, "no", document.BackgroundShares
 		if err := containers.Create(ctx, h.docker, next); err != nil {
-			return err
+			return fmt.Errorf("the next version of %s was not made: %w; %[1]s has not been touched and goes on serving. Mend the cause, and run the update again", h.document.Container.Name, err)
 		}
 		if err := containers.Start(ctx, h.docker, name); err != nil {
 			return h.failed(ctx, err)
@@ -175,7 +175,7 @@ func (h hand) refuse(step handover.Step, state handover.State) error {
 func sleep(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return ctx.Err()
 	case <-time.After(d):
 		return nil
 	}

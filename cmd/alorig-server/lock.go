@@ -25,7 +25,7 @@ func locked(ctx context.Context, path string, do func() error) error {
 	_, err := lock.TryLockContext(waiting, lockPoll)
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("waiting for the lock %s: %w", path, context.Cause(ctx))
+		return fmt.Errorf("waiting for the lock %s: %w", path, ctx.Err())
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("another process has held the lock %s for %s; `fuser %[1]s` on the server names it: let it end, and run the update again", path, lockWait)
 	case err != nil:

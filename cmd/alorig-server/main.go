@@ -48,6 +48,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		verb(document.AwaitReady, "Wait until containers do their work", awaitReady),
 		verb(document.PutCaddyfile, "Put Caddy's main file in place and load it", putCaddyfile),
 		verb(document.PutRedisUser, "Make or change an app's Redis user", putRedisUser),
+		verb(document.SettleRedisUser, "End the passwords before of an app's Redis user", settleRedisUser),
 		verb(document.RemoveRedisUser, "Remove an app's Redis user", removeRedisUser),
 		verb(document.Migrate, "Migrate an app's database", migrate),
 		verb(document.TryNext, "See that the next version of a container becomes ready", tryNext),
@@ -96,6 +97,9 @@ func verb[D any](name document.Verb, short string, do func(context.Context, *ser
 			}
 			if err == nil {
 				err = do(cmd.Context(), s, &read)
+			}
+			if err != nil && cmd.Context().Err() != nil {
+				err = fmt.Errorf("%w: %w; run the update again", context.Cause(cmd.Context()), err)
 			}
 			entry := serverlog.Entry{
 				Time: started, Seconds: time.Since(started).Seconds(), Verb: string(name), App: header.App, Subject: header.Subject,

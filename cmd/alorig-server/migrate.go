@@ -39,7 +39,7 @@ func migrate(ctx context.Context, s *server, d *document.Migration) error {
 			return err
 		}
 		if err := containers.Start(ctx, s.docker, name); err != nil {
-			return err
+			return fmt.Errorf("the migration of %s did not start: %w; its containers were not touched and go on with the version before. Mend the cause, and run the update again", d.App, err)
 		}
 		code, err := containers.AwaitEnd(ctx, s.docker, name)
 		if err != nil {

@@ -30,13 +30,19 @@ func checkPlatform(ctx context.Context, s *server, d *document.Platform) error {
 		}
 	}
 	said, code, err := containers.Exec(ctx, s.docker, d.Caddy, nil, "caddy", "list-modules")
-	has := strings.Fields(said)
-	for _, module := range d.Modules {
-		if err != nil || code != 0 || !slices.Contains(has, module) {
-			bad("the Caddy in %s has no module %s, or could not be asked", d.Caddy, module)
+	switch has := strings.Fields(said); {
+	case err != nil:
+		bad("the Caddy in %s could not be asked for its modules: %w", d.Caddy, err)
+	case code != 0:
+		bad("the Caddy in %s could not be asked for its modules: it ended with exit code %d", d.Caddy, code)
+	default:
+		for _, module := range d.Modules {
+			if !slices.Contains(has, module) {
+				bad("the Caddy in %s has no module %s", d.Caddy, module)
+			}
 		}
 	}
-	if err := unix.Access(d.Sites, unix.W_OK|unix.X_OK); err != nil {
+	if err := unix.Access(d.Sites+"/.", unix.W_OK|unix.X_OK); err != nil {
 		bad("%s is no directory that this user may write to (%s); Caddy's site files go there", d.Sites, err)
 	}
 	if len(problems) > 0 {

@@ -19,6 +19,9 @@ import (
 	"github.com/alorig/fleet/internal/ledger"
 )
 
+// DNSModule is the module of Caddy without which it gets no certificate by the DNS challenge.
+const DNSModule = "dns.providers.cloudflare"
+
 // TLS says who signs the certificates of the sites.
 type TLS string
 

@@ -46,7 +46,7 @@ func AwaitReady(ctx context.Context, docker *client.Client, patience time.Durati
 	}
 	all.Wait()
 	if ctx.Err() != nil {
-		return fmt.Errorf("waiting for containers: %w", context.Cause(ctx))
+		return fmt.Errorf("waiting for containers: %w", ctx.Err())
 	}
 	return errors.Join(problems...)
 }
@@ -55,9 +55,10 @@ func awaitOne(ctx context.Context, docker *client.Client, patience time.Duration
 	began := time.Now()
 	var since time.Time // the first time that it was ready, as this very process
 	var process string
+	looking := &watch{docker: docker, name: wait.Name}
 	for {
 		asked := time.Now()
-		f, err := Look(ctx, docker, wait.Name)
+		f, err := looking.look(ctx)
 		switch {
 		case err != nil:
 			return err

@@ -3,6 +3,7 @@ package containers
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -15,23 +16,36 @@ import (
 const maxOutput = 1 << 20
 
 // Exec runs a command inside a container and returns what it has printed, on both streams, and
-// its exit code. The command gets stdin if it is not nil.
+// its exit code. The command gets stdin if it is not nil. It cannot be ended: when the context
+// ends, it is left alone.
 func Exec(ctx context.Context, docker *client.Client, name string, stdin io.Reader, words ...string) (output string, code int, err error) {
-	output, code, err = exec(ctx, docker, name, stdin, nil, words)
+	e, err := prepare(ctx, docker, name, container.ExecOptions{Cmd: words, AttachStdin: stdin != nil})
+	if err == nil {
+		output, code, err = e.run(ctx, stdin)
+	}
 	if err != nil {
 		return output, code, fmt.Errorf("running %s in the container %s: %w", words[0], name, err)
 	}
 	return output, code, nil
 }
 
-func exec(ctx context.Context, docker *client.Client, name string, stdin io.Reader, env, words []string) (string, int, error) {
-	created, err := docker.ContainerExecCreate(ctx, name, container.ExecOptions{
-		Cmd: words, Env: env, AttachStdin: stdin != nil, AttachStdout: true, AttachStderr: true,
-	})
-	if err != nil {
-		return "", 0, err
-	}
-	attached, err := docker.ContainerExecAttach(ctx, created.ID, container.ExecAttachOptions{})
+// execution is a command inside a container.
+type execution struct {
+	docker *client.Client
+	id     string
+}
+
+func prepare(ctx context.Context, docker *client.Client, name string, options container.ExecOptions) (execution, error) {
+	options.AttachStdout, options.AttachStderr = true, true
+	created, err := docker.ContainerExecCreate(ctx, name, options)
+	return execution{docker, created.ID}, err
+}
+
+// errCutOff is the error when the command still runs although its connection has ended.
+var errCutOff = errors.New("the connection to it ended before the command did")
+
+func (e execution) run(ctx context.Context, stdin io.Reader) (string, int, error) {
+	attached, err := e.docker.ContainerExecAttach(ctx, e.id, container.ExecAttachOptions{})
 	if err != nil {
 		return "", 0, err
 	}
@@ -53,11 +67,15 @@ func exec(ctx context.Context, docker *client.Client, name string, stdin io.Read
 	if err != nil {
 		return said.String(), 0, err
 	}
-	result, err := docker.ContainerExecInspect(ctx, created.ID)
-	if err != nil {
+	result, err := e.docker.ContainerExecInspect(ctx, e.id)
+	switch {
+	case err != nil:
 		return said.String(), 0, err
+	case result.Running:
+		return said.String(), 0, errCutOff
+	default:
+		return said.String(), result.ExitCode, nil
 	}
-	return said.String(), result.ExitCode, nil
 }
 
 // limited keeps the first bytes and drops the rest.

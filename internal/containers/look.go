@@ -4,6 +4,7 @@ package containers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -32,6 +33,9 @@ type Found struct {
 	health      string
 }
 
+// probed reports whether the container has a health check.
+func (f Found) probed() bool { return f.healthcheck != nil && len(f.healthcheck.Test) > 1 }
+
 // On reports whether the container is on the network.
 func (f Found) On(name string) bool { return f.networks[name] != nil }
 
@@ -47,11 +51,22 @@ func (f Found) Address(name string) string {
 // is probed at once: Docker itself looks for the first time only after a whole interval. A
 // container that is missing is no error.
 func Look(ctx context.Context, docker *client.Client, name string) (Found, error) {
-	f, err := inspect(ctx, docker, name)
+	return (&watch{docker: docker, name: name}).look(ctx)
+}
+
+// watch looks at one container, once or again and again.
+type watch struct {
+	docker *client.Client
+	name   string
+	hangs  string // ID of a probe that has not ended in its time
+}
+
+func (w *watch) look(ctx context.Context) (Found, error) {
+	f, err := inspect(ctx, w.docker, w.name)
 	if err != nil || !f.Condition.Running() || f.Condition == handover.Ready {
 		return f, err
 	}
-	passes, err := probe(ctx, docker, f)
+	passes, err := w.probe(ctx, f)
 	if err != nil {
 		return f, err
 	}
@@ -80,6 +95,9 @@ func inspect(ctx context.Context, docker *client.Client, name string) (Found, er
 	}
 	if got.State.Health != nil && got.State.Health.Status != container.NoHealthcheck {
 		f.health = got.State.Health.Status
+	}
+	if f.health == "" && f.probed() {
+		f.health = container.Starting // Docker has not begun to look yet
 	}
 	f.Condition = Condition(f.Status, f.health)
 	return f, nil
@@ -120,26 +138,46 @@ func (f Found) String() string {
 // (internal/workload/probes).
 const quick = "ALORIG_PROBE_SECONDS=2"
 
-// probe runs the container's own health check inside it, once.
-func probe(ctx context.Context, docker *client.Client, f Found) (bool, error) {
-	if f.healthcheck == nil || len(f.healthcheck.Test) < 2 {
+// defaultTimeout is Docker's own for a health check that has none.
+const defaultTimeout = 30 * time.Second
+
+// probe runs the container's own health check inside it, once. Docker has no way to end what
+// it has started inside a container. So one that hangs is not joined by another, which would
+// take of the container's memory too.
+func (w *watch) probe(ctx context.Context, f Found) (bool, error) {
+	if !f.probed() {
 		return false, nil
+	}
+	if w.hangs != "" {
+		hanging, err := w.docker.ContainerExecInspect(ctx, w.hangs)
+		if err == nil && hanging.Running {
+			return false, nil
+		}
+		w.hangs = ""
 	}
 	words := f.healthcheck.Test[1:]
 	if f.healthcheck.Test[0] == "CMD-SHELL" {
 		words = []string{"/bin/sh", "-c", words[0]}
 	}
-	if f.healthcheck.Timeout > 0 {
-		var stop context.CancelFunc
-		ctx, stop = context.WithTimeout(ctx, f.healthcheck.Timeout)
-		defer stop()
+	timeout := f.healthcheck.Timeout
+	if timeout == 0 {
+		timeout = defaultTimeout
 	}
-	_, code, err := exec(ctx, docker, f.ID, nil, []string{quick}, words)
+	waiting, stop := context.WithTimeout(ctx, timeout)
+	defer stop()
+	e, err := prepare(waiting, w.docker, f.ID, container.ExecOptions{Cmd: words, Env: []string{quick}})
+	var code int
+	if err == nil {
+		_, code, err = e.run(waiting, nil)
+	}
 	switch {
-	case ctx.Err() != nil && context.Cause(ctx) == context.DeadlineExceeded:
-		return false, nil // it hangs
-	case cerrdefs.IsConflict(err) || cerrdefs.IsNotFound(err):
-		return false, nil // it has ended meanwhile; the next look tells
+	case ctx.Err() != nil:
+		return false, ctx.Err()
+	case waiting.Err() != nil:
+		w.hangs = e.id
+		return false, nil
+	case cerrdefs.IsConflict(err) || cerrdefs.IsNotFound(err) || errors.Is(err, errCutOff):
+		return false, nil // the container has ended meanwhile; the next look tells
 	case err != nil:
 		return false, fmt.Errorf("probing the container %s: %w", f.Name, err)
 	}
@@ -147,5 +185,8 @@ func probe(ctx context.Context, docker *client.Client, f Found) (bool, error) {
 }
 
 // pause is how long a probe of a waiting program rests after one that took a while: twice as
-// long, so that it takes at most a third of what the container needs for its own start.
-func pause(took time.Duration) time.Duration { return min(max(2*took, 200*time.Millisecond), 2*time.Second) }
+// long, so that it takes at most a third of what the container needs for its own start. But
+// nobody waits longer than two seconds for the next one.
+func pause(took time.Duration) time.Duration {
+	return min(max(2*took, 200*time.Millisecond), 2*time.Second)
+}

@@ -29,6 +29,7 @@ const (
 	AwaitReady      Verb = "await-ready"
 	PutCaddyfile    Verb = "put-caddyfile"
 	PutRedisUser    Verb = "put-redis-user"
+	SettleRedisUser Verb = "settle-redis-user"
 	RemoveRedisUser Verb = "remove-redis-user"
 	Migrate         Verb = "migrate"
 	TryNext         Verb = "try-next"
@@ -148,7 +149,8 @@ type Caddyfile struct {
 	Text      string `json:"text"`
 }
 
-// RedisUser is read by [PutRedisUser] and [RemoveRedisUser].
+// RedisUser is read by [PutRedisUser], which keeps the passwords that work, by [SettleRedisUser],
+// which leaves this one alone, and by [RemoveRedisUser].
 type RedisUser struct {
 	Header
 	Redis         string   `json:"redis"` // container
@@ -221,11 +223,13 @@ func fault(err error) string {
 // Write writes a document as one line. Map keys are sorted, so that equal documents are
 // equal texts.
 func Write(document any) (string, error) {
-	text, err := json.Marshal(document)
-	if err != nil {
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false) // people read it in a preview
+	if err := encoder.Encode(document); err != nil {
 		return "", fmt.Errorf("writing a document for the server's program: %w", err)
 	}
-	return string(text), nil
+	return strings.TrimSuffix(text.String(), "\n"), nil
 }
 
 // Result is what every verb prints when it has succeeded.

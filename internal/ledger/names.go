@@ -12,16 +12,17 @@ import (
 
 // Resource types of this project's own components.
 const (
-	TypeServer    = "alorig:fleet:Server"
-	TypePlatform  = "alorig:fleet:Platform"
-	TypeApp       = "alorig:fleet:App"
-	TypeWorkload  = "alorig:fleet:Workload"
-	TypeDatabase  = "alorig:fleet:Database"
-	TypeRedisUser = "alorig:fleet:RedisUser"
-	TypeDomain    = "alorig:fleet:Domain"
-	TypeRoute     = "alorig:fleet:Route"
-	TypeMigration = "alorig:fleet:Migration"
-	TypeGate      = "alorig:fleet:Gate"
+	TypeServer        = "alorig:fleet:Server"
+	TypeServerProgram = "alorig:fleet:ServerProgram"
+	TypePlatform      = "alorig:fleet:Platform"
+	TypeApp           = "alorig:fleet:App"
+	TypeWorkload      = "alorig:fleet:Workload"
+	TypeDatabase      = "alorig:fleet:Database"
+	TypeRedisUser     = "alorig:fleet:RedisUser"
+	TypeDomain        = "alorig:fleet:Domain"
+	TypeRoute         = "alorig:fleet:Route"
+	TypeMigration     = "alorig:fleet:Migration"
+	TypeGate          = "alorig:fleet:Gate"
 )
 
 // Labels every container of this project carries, transient ones too. Portainer and
@@ -100,6 +101,10 @@ func SitesDirectory(caddy string) string { return path.Join(caddy, SitesDir) }
 // LockFile is the file on the server that is locked while something is done to what name
 // stands for. Caddy does not read it: its name starts with a dot.
 func LockFile(caddy, name string) string { return path.Join(SitesDirectory(caddy), "."+name+".lock") }
+
+// ServerProgram is the path of the program on the server in its directory. Its log lies
+// beside it.
+func ServerProgram(directory string) string { return path.Join(directory, "alorig-server") }
 
 // StaticDirectory holds the static builds of all apps, on the server and inside Caddy.
 const StaticDirectory = "/srv/static"

@@ -14,6 +14,8 @@ import (
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/client"
 
+	"github.com/alorig/fleet/internal/containers"
+	"github.com/alorig/fleet/internal/handover"
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/settings"
 	"github.com/alorig/fleet/internal/terminal"
@@ -35,8 +37,6 @@ type Container struct {
 }
 
 func (c Container) running() bool { return c.Status == "running" }
-
-func (c Container) healthy() bool { return c.running() && (c.Health == "healthy" || c.Health == "") }
 
 // orphan reports a container of ours that Docker has and the state does not.
 func (c Container) orphan() bool { return c.Ours && !c.InState }
@@ -122,7 +122,7 @@ func (e *engine) look(ctx context.Context, stack string, d Declared, known map[s
 	if err != nil {
 		return nil, nil, fmt.Errorf("listing the server's containers: %w", err)
 	}
-	containers := []Container{}
+	found := []Container{}
 	for _, summary := range list {
 		ours := summary.Labels[ledger.LabelStack] == stack
 		if !ours && !slices.ContainsFunc(summary.Names, func(name string) bool { return d.has(strings.TrimPrefix(name, "/")) }) {
@@ -136,13 +136,23 @@ func (e *engine) look(ctx context.Context, stack string, d Declared, known map[s
 			return nil, nil, err
 		}
 		c.InState = known[c.ID]
-		containers = append(containers, c)
+		if c.Ours && c.running() && c.Health != "" && c.Health != container.Healthy {
+			// Docker looks at a new container only after a whole interval.
+			now, err := containers.Look(ctx, e.client, c.ID)
+			if err != nil {
+				return nil, nil, err
+			}
+			if now.Condition == handover.Ready {
+				c.Health = container.Healthy
+			}
+		}
+		found = append(found, c)
 	}
-	slices.SortFunc(containers, func(a, b Container) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(found, func(a, b Container) int { return cmp.Compare(a.Name, b.Name) })
 
 	networks := []Network{}
 	if d.Network == "" {
-		return containers, networks, nil
+		return found, networks, nil
 	}
 	all, err := e.client.NetworkList(ctx, network.ListOptions{Filters: filters.NewArgs(filters.Arg("name", d.Network))})
 	if err != nil {
@@ -163,7 +173,7 @@ func (e *engine) look(ctx context.Context, stack string, d Declared, known map[s
 		networks = append(networks, n)
 	}
 	slices.SortFunc(networks, func(a, b Network) int { return cmp.Compare(a.ID, b.ID) })
-	return containers, networks, nil
+	return found, networks, nil
 }
 
 func (e *engine) container(ctx context.Context, stack, id string) (Container, error) {

@@ -20,6 +20,7 @@ import (
 	"github.com/docker/docker/api/types/network"
 
 	"github.com/alorig/fleet/internal/access"
+	"github.com/alorig/fleet/internal/containers"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -147,8 +148,8 @@ func (y *yard) run(name, stack, command, health string, start bool, networks ...
 		}
 	}
 	if health == "well" {
-		if healthy, err := y.engine.awaitHealth(y.Context(), stack, created.ID); err != nil || !healthy {
-			y.Fatalf("%s does not become healthy: %v", name, err)
+		if err := containers.AwaitReady(y.Context(), y.engine.client, time.Minute, containers.Wait{Name: created.ID, Once: true}); err != nil {
+			y.Fatal(err)
 		}
 	}
 	return created.ID

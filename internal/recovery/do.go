@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	cerrdefs "github.com/containerd/errdefs"
-	"github.com/docker/docker/api/types/container"
 
+	"github.com/alorig/fleet/internal/containers"
 	"github.com/alorig/fleet/internal/workload"
 )
 
@@ -77,8 +75,12 @@ func (r *Recovery) step(ctx context.Context, s Step, say func(string)) error {
 		return r.breakLock(ctx, s.Name)
 	case RenameContainer:
 		return r.engine.rename(ctx, r.options.Stack, s)
-	case AwaitContainer:
-		return r.engine.await(ctx, s)
+	case AwaitContainer: // a migration
+		_, err := containers.AwaitEnd(ctx, r.engine.client, s.ID)
+		if cerrdefs.IsNotFound(err) {
+			return nil
+		}
+		return err
 	case RemoveContainer:
 		return r.engine.remove(ctx, r.options.Stack, s, say)
 	case RemoveNetwork:
@@ -120,31 +122,6 @@ func (e *engine) rename(ctx context.Context, stack string, s Step) error {
 	return err
 }
 
-// await waits until a migration has ended. There is no time limit: a migration that is cut
-// off can leave a database half changed.
-func (e *engine) await(ctx context.Context, s Step) error {
-	ended, failed := e.client.ContainerWait(ctx, s.ID, container.WaitConditionNotRunning)
-	select {
-	case result := <-ended:
-		if result.Error != nil {
-			return errors.New(result.Error.Message)
-		}
-		return nil
-	case err := <-failed:
-		if cerrdefs.IsNotFound(err) {
-			return nil
-		}
-		return err
-	}
-}
-
-// How long a container may take to become healthy, and how often it is asked.
-const (
-	healthWait = workload.Patience
-	healthPoll = 500 * time.Millisecond
-	removeWait = 30 * time.Second
-)
-
 // remove stops a container with the signal and the grace period it was created with, and
 // removes it. Its volumes stay.
 func (e *engine) remove(ctx context.Context, stack string, s Step, say func(string)) error {
@@ -157,53 +134,17 @@ func (e *engine) remove(ctx context.Context, stack string, s Step, say func(stri
 		return nil
 	}
 	if s.Once != "" {
-		served, err := e.awaitHealth(ctx, stack, s.Once)
-		if err != nil {
+		err := containers.AwaitReady(ctx, e.client, workload.Patience, containers.Wait{Name: s.Once, Once: true})
+		var late containers.NotReady
+		if err != nil && !errors.As(err, &late) {
 			return err
 		}
-		if !served {
-			say(fmt.Sprintf("    %s stays: the container that it serves for did not become healthy. The next update removes it.", s.Name))
+		if err != nil {
+			say(fmt.Sprintf("    %s stays: %s. The next update removes it.", s.Name, late))
 			return nil
 		}
 	}
-	if err := e.client.ContainerStop(ctx, s.ID, container.StopOptions{}); err != nil && !cerrdefs.IsNotFound(err) {
-		return err
-	}
-	// While another removal of the container is under way, Docker answers "conflict".
-	_, err = backoff.Retry(ctx, func() (bool, error) {
-		err := e.client.ContainerRemove(ctx, s.ID, container.RemoveOptions{})
-		switch {
-		case err == nil || cerrdefs.IsNotFound(err):
-			return true, nil
-		case cerrdefs.IsConflict(err):
-			return false, err
-		default:
-			return false, backoff.Permanent(err)
-		}
-	}, backoff.WithBackOff(backoff.NewConstantBackOff(healthPoll)), backoff.WithMaxElapsedTime(removeWait))
-	return err
-}
-
-var errNotYet = errors.New("not healthy yet")
-
-func (e *engine) awaitHealth(ctx context.Context, stack, id string) (bool, error) {
-	healthy, err := backoff.Retry(ctx, func() (bool, error) {
-		c, err := e.container(ctx, stack, id)
-		switch {
-		case err != nil:
-			return false, backoff.Permanent(err)
-		case c.healthy():
-			return true, nil
-		case c.running() && c.Health == "starting":
-			return false, errNotYet
-		default:
-			return false, nil
-		}
-	}, backoff.WithBackOff(backoff.NewConstantBackOff(healthPoll)), backoff.WithMaxElapsedTime(healthWait))
-	if errors.Is(err, errNotYet) || cerrdefs.IsNotFound(err) {
-		return false, nil
-	}
-	return healthy, err
+	return containers.Remove(ctx, e.client, s.ID)
 }
 
 func (e *engine) removeNetwork(ctx context.Context, stack string, s Step) error {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/alorig/fleet/internal/containers"
+	"github.com/alorig/fleet/internal/handover"
 	"github.com/alorig/fleet/internal/terminal"
 )
 
@@ -195,40 +197,64 @@ func (p *planner) slot(s Slot) {
 	if taken {
 		return // nothing of ours can get this name
 	}
-	if container != nil && container.orphan() {
-		p.remove(container, notInState)
-		container = nil
+	places := map[handover.Place]*Container{handover.Current: container, handover.Next: next, handover.Previous: previous}
+	var state handover.State
+	for place, c := range places {
+		if c != nil {
+			*state.At(place) = handover.Container{Condition: containers.Condition(c.Status, c.Health), Orphan: c.orphan()}
+		}
+	}
+	once := "" // the ID of the container that must be ready before the next step
+	for _, step := range handover.All(handover.Recover, state) {
+		c := places[step.Place]
+		switch step.Do {
+		case handover.Await:
+			once = c.ID
+		case handover.PutBack:
+			p.rename(c, s.Container)
+			places[handover.Current], places[handover.Previous] = c, nil
+		case handover.Remove:
+			p.handoverRemoves(s, step.Place, c, once)
+			places[step.Place] = nil
+		case handover.Done:
+			p.handoverLeaves(s, places)
+		case handover.Create, handover.SetAside, handover.Refuse: // are no steps of a recovery
+		}
+	}
+}
+
+// handoverRemoves plans the removal of one of the containers of a handover, and says why.
+func (p *planner) handoverRemoves(s Slot, place handover.Place, c *Container, once string) {
+	switch {
+	case place == handover.Current:
+		p.remove(c, notInState)
+	case place == handover.Previous:
+		p.remove(c, notInState+", and no request reaches it under this name")
+	case once != "":
+		p.removed[c.Name] = true
+		p.step(Step{Do: RemoveContainer, Name: c.Name, ID: c.ID, Once: once}, "Stop and remove the container %s once %s is ready.", c, s.Container)
+	case c.Status == "created":
+		p.remove(c, "it has never been started")
+	default:
+		p.remove(c, s.Container+" serves")
+	}
+}
+
+// handoverLeaves says what stays, and why.
+func (p *planner) handoverLeaves(s Slot, left map[handover.Place]*Container) {
+	next := left[handover.Next]
+	if c := left[handover.Previous]; c != nil && left[handover.Current] == nil && next != nil {
+		// With its own name back it would get the requests that the next version answers now.
+		p.note("The container %s stays aside, since it is not ready and %s is. The next update replaces it.", c, next.Name)
 	}
 	switch {
-	case previous == nil:
-	case previous.orphan():
-		p.remove(previous, notInState+", and no request reaches it under this name")
-	case container == nil && previous.Health == "unhealthy" && next != nil && next.healthy():
-		// With its own name back it would get the requests that the healthy one answers now.
-		p.note("The container %s stays aside, since it is unhealthy. The next update replaces it.", previous)
-	case container == nil:
-		p.rename(previous, s.Container)
-		container = previous
-	}
-	if next == nil || !next.orphan() {
-		return
-	}
-	switch {
-	case !next.running() && next.Status != "created":
-		// A next version that did not become healthy is kept (docs/adr/0018-handover.md). A
-		// stopped container is not in the way of an update.
-		p.note("The container %s stands beside %s. It stays, for you to look at; the next handover removes it.", next, s.Container)
-	case container != nil && container.healthy():
-		p.remove(next, s.Container+" serves")
-	case container != nil && container.running() && container.Health == "starting":
-		p.removed[next.Name] = true
-		p.step(Step{Do: RemoveContainer, Name: next.Name, ID: next.ID, Once: container.ID},
-			"Stop and remove the container %s once %s is healthy.", next, s.Container)
+	case next == nil || !next.orphan():
 	case next.running():
-		// It stays even when it is unhealthy: it may only be slow, and nothing else answers.
 		p.note("The container %s serves in place of %s. It stays; the next update removes it.", next, s.Container)
 	default:
-		p.remove(next, "it has never been started")
+		// A next version that did not get ready is kept (docs/adr/0018-handover.md). A stopped
+		// container is not in the way of an update.
+		p.note("The container %s stands beside %s. It stays, for you to look at; the next handover removes it.", next, s.Container)
 	}
 }
 

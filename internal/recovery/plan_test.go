@@ -95,18 +95,17 @@ func TestRecoverPlan(t *testing.T) {
 		{
 			name:  "renamed, and not yet healthy",
 			found: Found{Containers: []Container{known("web_previous", "running/starting"), box("web_next", "running/healthy")}},
-			steps: []string{"rename-container web_previous web", "remove-container web_next once id-web_previous"},
+			notes: []string{"web_next (healthy) serves in place of web. It stays; the next update removes it.", "web_previous (starting) stays aside, since it is not ready and web_next is. The next update replaces it."},
 		},
 		{
 			name:  "renamed, and sick",
 			found: Found{Containers: []Container{known("web_previous", "running/unhealthy"), box("web_next", "running/healthy")}},
-			notes: []string{"web_next (healthy) serves in place of web. It stays; the next update removes it.", "web_previous (unhealthy) stays aside, since it is unhealthy. The next update replaces it."},
+			notes: []string{"web_next (healthy) serves in place of web. It stays; the next update removes it.", "web_previous (unhealthy) stays aside, since it is not ready and web_next is. The next update replaces it."},
 		},
 		{
 			name:  "killed while the old one was stopping",
 			found: Found{Containers: []Container{known("web_previous", "exited"), box("web_next", "running/healthy")}},
-			steps: []string{"rename-container web_previous web"},
-			notes: []string{"web_next (healthy) serves in place of web. It stays; the next update removes it."},
+			notes: []string{"web_next (healthy) serves in place of web. It stays; the next update removes it.", "web_previous (exited) stays aside, since it is not ready and web_next is. The next update replaces it."},
 		},
 		{
 			name:  "killed when the old one had gone",

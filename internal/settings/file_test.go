@@ -406,7 +406,7 @@ func TestAnotherStackFile(t *testing.T) {
 func TestWhatIsEncryptedIsNotJudged(t *testing.T) {
 	t.Parallel()
 	texts := []string{
-		"rollout", "platform", "tls", "engine", "serverAddress", "caddyDirectory", "cloudflareApiHostname", "acmeEmail", "dockerSocket", "subnet",
+		"rollout", "platform", "tls", "engine", "serverAddress", "caddyDirectory", "serverDirectory", "serverArchitecture", "cloudflareApiHostname", "acmeEmail", "dockerSocket", "subnet",
 		"ssh.user", "ssh.port", "ssh.hostKey", "postgres.host", "postgres.port", "postgres.user", `zones["psydge.com"]`, `images["psydge-backend"]`, "adminCidrs[0]",
 	}
 	for _, path := range texts {

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"path"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,8 +59,9 @@ func Parse(c Config, n Needs) (Settings, error) {
 	// A server that nobody but this machine reaches is a sandbox.
 	s.Address = p.address("serverAddress", local || s.TLS == caddysite.Internal)
 	s.CaddyDirectory = p.top("caddyDirectory", want{
-		accepts: "an absolute path of letters, digits, dots, dashes and underscores", standard: "/srv/alorig/caddy", check: isDirectory,
+		accepts: acceptsDirectory, standard: "/srv/alorig/caddy", check: isDirectory,
 	})
+	s.Program = ServerProgram{Directory: p.serverDirectory(s.CaddyDirectory), Architecture: p.serverArchitecture(local)}
 	s.CloudflareHost = p.top("cloudflareApiHostname", want{accepts: "a host name, with a port if need be", example: "HOST", check: isHostPort})
 	s.ACMEEmail = p.top("acmeEmail", want{accepts: "an e-mail address", example: "ADDRESS", check: matches(emailPattern)})
 	if read := p.ssh(!local); !local {
@@ -210,6 +212,49 @@ func (p *parser) address(key string, sandbox bool) string {
 			}
 		},
 	})
+}
+
+const acceptsDirectory = "an absolute path of letters, digits, dots, dashes and underscores"
+
+// serverDirectory reads where the server's program lies. What a container mounts it could
+// change, and with it what runs on the server itself.
+func (p *parser) serverDirectory(caddy string) string {
+	const key, standard = "serverDirectory", "/srv/alorig/server"
+	apart := func(text string) error {
+		for _, mounted := range []struct{ path, name string }{{caddy, Project + ":caddyDirectory"}, {ledger.StaticDirectory, ledger.StaticDirectory}} {
+			switch {
+			case text == mounted.path:
+				return fmt.Errorf("which is %s, and Caddy's container mounts that", mounted.name)
+			case strings.HasPrefix(text, mounted.path+"/"):
+				return fmt.Errorf("below %s, which Caddy's container mounts", mounted.name)
+			case strings.HasPrefix(mounted.path, text+"/"):
+				return fmt.Errorf("above %s, which Caddy's container mounts", mounted.name)
+			}
+		}
+		return nil
+	}
+	w := want{accepts: acceptsDirectory + ", apart from every directory that a container mounts", standard: standard}
+	w.check = func(text string) error { return cmp.Or(isDirectory(text), apart(text)) }
+	if err := apart(standard); err != nil {
+		w.example = "DIRECTORY"
+		if p.config.values[key].unset() {
+			p.bad(key, fmt.Sprintf("is %q unless set, %v", standard, err), w.accepts, set(key, w.example))
+		}
+	}
+	return p.top(key, w)
+}
+
+// serverArchitecture reads what the server's program is built for. What this machine is, the
+// update knows; of a server far away it learns only when it is there.
+func (p *parser) serverArchitecture(local bool) string {
+	accepted, standard := []string{"amd64", "arm64"}, "amd64"
+	if local {
+		standard = runtime.GOARCH
+	}
+	if !slices.Contains(accepted, standard) {
+		standard = ""
+	}
+	return p.choice("serverArchitecture", standard, accepted...)
 }
 
 // unreachable says why nobody on the internet reaches an address.

@@ -38,6 +38,7 @@ type Settings struct {
 	DockerSocket   string        // alorig:dockerSocket, default unix:///var/run/docker.sock
 	TLS            caddysite.TLS // alorig:tls, default "cloudflare"
 	CaddyDirectory string        // alorig:caddyDirectory, default /srv/alorig/caddy
+	Program        ServerProgram // alorig:serverDirectory, alorig:serverArchitecture
 	CloudflareHost string        // alorig:cloudflareApiHostname, default the provider's own
 	ACMEEmail      string        // alorig:acmeEmail, default none
 
@@ -65,6 +66,15 @@ type Postgres struct {
 	Port     int
 	User     string // a superuser
 	Password Secret // alorig:postgresPassword
+}
+
+// ServerProgram is where the program on the server lies, and what it runs on.
+type ServerProgram struct {
+	// Directory is alorig:serverDirectory, default /srv/alorig/server. No container mounts it.
+	Directory string
+	// Architecture is alorig:serverArchitecture as Go names it, "amd64" or "arm64". The default
+	// is this machine's own with the engine "local", and "amd64" otherwise.
+	Architecture string
 }
 
 // Registry is where private images come from.
@@ -132,6 +142,8 @@ var schema = map[string]form{
 	"subnet":                textForm,
 	"tls":                   textForm,
 	"caddyDirectory":        textForm,
+	"serverDirectory":       textForm,
+	"serverArchitecture":    textForm,
 	"acmeEmail":             textForm,
 	"secrets":               objectForm,
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -40,7 +41,7 @@ func TestACompleteConfigurationIsRead(t *testing.T) {
 
 	// What nobody has to set.
 	if s.SSH.Port != 22 || s.DockerSocket != "unix:///var/run/docker.sock" || s.TLS != "cloudflare" || s.Subnet.String() != "172.30.0.0/24" ||
-		s.CaddyDirectory != "/srv/alorig/caddy" || s.CloudflareHost != "" || s.ACMEEmail != "" || s.Registry != nil {
+		s.CaddyDirectory != "/srv/alorig/caddy" || s.Program != (ServerProgram{Directory: "/srv/alorig/server", Architecture: "amd64"}) || s.CloudflareHost != "" || s.ACMEEmail != "" || s.Registry != nil {
 		t.Errorf("defaults %+v", s)
 	}
 	if pg := s.Postgres; pg.Host != "127.0.0.1" || pg.Port != 15432 || pg.User != "postgres" {
@@ -52,7 +53,7 @@ func TestOptionalSettingsAreRead(t *testing.T) {
 	t.Parallel()
 	g := inUse().with("registry", `{"address":"ghcr.io:443","username":"alorig"}`).with("registryPassword", "c4n4ry-registry").encrypted("registryPassword", true).
 		with("postgres", `{"host":"db.internal","port":5433,"user":"admin"}`).with("tls", "internal").
-		with("caddyDirectory", "/opt/caddy").with("cloudflareApiHostname", "localhost:8443").with("acmeEmail", "ops@alorig.com")
+		with("caddyDirectory", "/opt/caddy").with("serverDirectory", "/opt/caddyserver").with("serverArchitecture", "arm64").with("cloudflareApiHostname", "localhost:8443").with("acmeEmail", "ops@alorig.com")
 	s, err := Parse(g.config(), needs())
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +64,8 @@ func TestOptionalSettingsAreRead(t *testing.T) {
 	if s.Postgres.Host != "db.internal" || s.Postgres.Port != 5433 || s.Postgres.User != "admin" {
 		t.Errorf("postgres %v", s.Postgres)
 	}
-	if s.TLS != "internal" || s.CaddyDirectory != "/opt/caddy" || s.CloudflareHost != "localhost:8443" || s.ACMEEmail != "ops@alorig.com" {
+	if s.TLS != "internal" || s.CaddyDirectory != "/opt/caddy" || s.CloudflareHost != "localhost:8443" || s.ACMEEmail != "ops@alorig.com" ||
+		s.Program != (ServerProgram{Directory: "/opt/caddyserver", Architecture: "arm64"}) {
 		t.Errorf("read %+v", s)
 	}
 
@@ -75,6 +77,13 @@ func TestOptionalSettingsAreRead(t *testing.T) {
 	}
 	if s.SSH != nil || s.DockerHost() != "unix:///run/docker.sock" {
 		t.Errorf("local engine: %+v", s)
+	}
+	if s.Program.Architecture != "arm64" {
+		t.Errorf("local engine: the program is built for %s, and the settings say arm64", s.Program.Architecture)
+	}
+	own, err := Parse(local.without("serverArchitecture").config(), needs())
+	if err != nil || own.Program.Architecture != runtime.GOARCH {
+		t.Errorf("local engine: the program is built for %q, and this machine is %s (%v)", own.Program.Architecture, runtime.GOARCH, err)
 	}
 	// And PostgreSQL of a managed platform is at its own address.
 	images := map[string]string{}
@@ -283,6 +292,15 @@ func TestWrongSettings(t *testing.T) {
 		{"directory with a way out", "caddyDirectory", "/srv/../etc", "", `is "/srv/../etc"`, ""},
 		{"directory a shell would split", "caddyDirectory", "/srv/a b", "", "an absolute path", ""},
 		{"directory a shell would run", "caddyDirectory", "/srv/$(id)", "", "an absolute path", ""},
+		{"relative directory of the program", "serverDirectory", "server", "", `is "server"; accepted: an absolute path`, "set 'alorig:serverDirectory' /srv/alorig/server"},
+		{"program where Caddy reads", "serverDirectory", "/srv/alorig/caddy", "", `is "/srv/alorig/caddy", which is alorig:caddyDirectory, and Caddy's container mounts that; accepted: an absolute path`, "set 'alorig:serverDirectory' /srv/alorig/server"},
+		{"program below what Caddy reads", "serverDirectory", "/srv/alorig/caddy/sites", "", "below alorig:caddyDirectory, which Caddy's container mounts", ""},
+		{"program above what Caddy reads", "serverDirectory", "/srv/alorig", "", "above alorig:caddyDirectory", ""},
+		{"program among the static builds", "serverDirectory", "/srv/static/server", "", "below /srv/static, which Caddy's container mounts", ""},
+		{"program above the static builds", "serverDirectory", "/srv", "", "above ", ""},
+		{"Caddy above the program", "caddyDirectory", "/srv/alorig", "serverDirectory", `is "/srv/alorig/server" unless set, below alorig:caddyDirectory`, "set 'alorig:serverDirectory' DIRECTORY"},
+		{"architecture of another name", "serverArchitecture", "x86_64", "", "accepted: amd64, arm64", "set 'alorig:serverArchitecture' amd64"},
+		{"architecture misspelt", "serverArchitecture", "amd46", "", "did you mean amd64?", ""},
 		{"address that is no mailbox", "acmeEmail", "ops", "", "an e-mail address", "set 'alorig:acmeEmail' ADDRESS"},
 		{"mailbox that opens a block", "acmeEmail", "ops@alorig.com{", "", "an e-mail address", ""},
 		{"subnet of a public range", "subnet", "8.8.8.0/24", "", `is "8.8.8.0/24"`, "set 'alorig:subnet' 172.30.0.0/24"},
@@ -446,7 +464,7 @@ func TestSecretsInPlainTextAreRefused(t *testing.T) {
 func TestWhatIsEncryptedIsNotQuoted(t *testing.T) {
 	t.Parallel()
 	for key, value := range map[string]string{
-		"rollout": "c4n4ry", "serverAddress": "c4n4ry", "caddyDirectory": "c4n4ry 4444", "acmeEmail": "c4n4ry", "tls": "c4n4ry", "subnet": "c4n4ry",
+		"rollout": "c4n4ry", "serverAddress": "c4n4ry", "caddyDirectory": "c4n4ry 4444", "serverDirectory": "c4n4ry 4444", "serverArchitecture": "c4n4ry", "acmeEmail": "c4n4ry", "tls": "c4n4ry", "subnet": "c4n4ry",
 		"zones": `{"psydge.com":"c4n4ry","snapify.pk":4444}`, "images": `{"psydge-backend":"C4N4RY c4n4ry"}`, "ssh": `{"user":"C c4n4ry","port":"c4n4ry","hostKey":"c4n4ry"}`,
 		"adminCidrs": `["c4n4ry",4444]`, "postgres": `{"host":"c4n4ry 1","port":444444}`, "registry": `{"address":"c4n4ry c4n4ry","username":"c4n4ry:1"}`,
 	} {

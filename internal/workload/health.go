@@ -14,6 +14,10 @@ import (
 type Probe struct {
 	Test []string // "CMD" and the words of a command, or "CMD-SHELL" and a line for a shell
 	Timing
+	// Steady is how long an update wants the probe to have passed, without a restart, before
+	// it takes the program for ready. It is for a probe that passes as soon as the process
+	// exists; 0 is for one that passes only when the program works.
+	Steady time.Duration
 }
 
 // Timing says when Docker runs a probe.
@@ -40,6 +44,9 @@ var (
 	serviceTiming = Timing{Interval: 10 * time.Second, Timeout: 5 * time.Second, StartUp: time.Minute}
 )
 
+// beatSteady is longer than beat takes to load the app and to fail if it cannot.
+const beatSteady = 5 * time.Second
+
 // beatOldest is how long beat may go without waking up.
 const beatOldest = 5 * time.Minute
 
@@ -62,7 +69,7 @@ var beatProbe string
 // httpHealth asks the container's own port for [HealthPath], in the given interpreter.
 func httpHealth(at Place, interpreter ...string) Probe {
 	words := []string{strconv.Itoa(at.Container.Port), at.host(), HealthPath}
-	return Probe{slices.Concat([]string{"CMD"}, interpreter, words), servingTiming}
+	return Probe{Test: slices.Concat([]string{"CMD"}, interpreter, words), Timing: servingTiming}
 }
 
 // host is the host name that the container's own probe asks for: one that is routed to

@@ -97,7 +97,7 @@ func (w CeleryWorker) At(place Place) Program {
 			// can leave it connected and deaf for ever (docs/provider-surprises.md).
 			"--without-mingle", "--without-gossip",
 		},
-		Probe: Probe{[]string{"CMD", "python", "-c", workerProbe, node}, workerTiming}, Grace: grace,
+		Probe: Probe{Test: []string{"CMD", "python", "-c", workerProbe, node}, Timing: workerTiming}, Grace: grace,
 		Connections: w.Concurrency, Django: true,
 	}
 }
@@ -113,7 +113,7 @@ func (CeleryBeat) At(Place) Program {
 			"celery", "--app", "config", "beat", "--loglevel", "INFO",
 			"--schedule", "/tmp/celerybeat-schedule", "--pidfile=", "--max-interval", "60",
 		},
-		Probe: Probe{[]string{"CMD", "python", "-c", beatProbe, oldest}, beatTiming}, Grace: 10 * time.Second,
+		Probe: Probe{Test: []string{"CMD", "python", "-c", beatProbe, oldest}, Timing: beatTiming, Steady: beatSteady}, Grace: 10 * time.Second,
 		Connections: 1, Django: true,
 	}
 }

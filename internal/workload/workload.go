@@ -7,9 +7,6 @@ package workload
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 
 	"github.com/alorig/fleet/internal/ledger"
 )
@@ -63,10 +60,6 @@ func Check(app ledger.App, specs []Spec) error {
 			report("%s holds up to %d PostgreSQL connections, the ledger gives it %d; run fewer processes or threads in stacks/%s.go, or raise Connections in internal/ledger",
 				name, need, c.Connections, app.Name)
 		}
-		if taken := s.dockerVariables(Place{app, c}); len(taken) > 0 {
-			report("stacks/%s.go gives %s the variables %s, which would steer the docker command that creates its next version; give them other names or set them in the image",
-				app.Name, name, strings.Join(taken, ", "))
-		}
 	}
 	for _, c := range app.Containers {
 		name := ledger.ContainerName(app.Name, c.Role)
@@ -78,15 +71,4 @@ func Check(app ledger.App, specs []Spec) error {
 		}
 	}
 	return errors.Join(problems...)
-}
-
-// dockerVariables returns the variables that the docker command itself obeys, sorted. The
-// docker command that creates a next version passes variables on from its own
-// environment, so these must not be among them.
-func (s Spec) dockerVariables(at Place) []string {
-	names := slices.Concat(slices.Collect(maps.Keys(s.Variables(at))), s.Secrets)
-	slices.Sort(names)
-	return slices.DeleteFunc(slices.Compact(names), func(name string) bool {
-		return name != "PATH" && !strings.HasPrefix(name, "DOCKER_") && !strings.HasPrefix(name, "LD_")
-	})
 }

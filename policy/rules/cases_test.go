@@ -248,15 +248,18 @@ var cases = map[string][]struct {
 		}, ""},
 		{"unknown entry", func(s *stack) { s.container(backend).env("REDIS_URL", secret{unknown}) }, "may hold a Redis URL"},
 		{"user with every key", redisUser("psydge", "~psydge:*", "~*"), "gives the Redis user psydge in stdin other permissions"},
-		{"user with another's keys", redisUser("psydge", "~psydge:*", "~psydge:* ~snapify:*"), "other permissions than its own"},
+		{"user with another's keys", redisUser("psydge", `"~psydge:*"`, `"~psydge:*","~snapify:*"`), "other permissions than its own"},
 		{"user with another's DB", redisUser("psydge", "+select|2", "+select|3"), "other permissions than its own"},
-		{"user without a password", redisUser("psydge", "#4e1f", "nopass"), "other permissions than its own"},
-		{"user that keeps what it had", redisUser("psydge", "reset ", ""), "other permissions than its own"},
-		{"user of no app", redisUser("psydge", "SETUSER psydge", "SETUSER guest"), "sets a Redis user in stdin who is no app"},
-		{"user with a second password", redisUser("psydge", "#4e1f", "#4e1f >pw"), ""},
-		{"user on the command line", set(declared.TypeRemoteCommand, "psydge-healthy", "create", "redis-cli ACL SETUSER psydge +@all"), "in create other permissions"},
+		{"user without a password", redisUser("psydge", `"~psydge:*"`, `"nopass","~psydge:*"`), "other permissions than its own"},
+		{"user with an empty password", redisUser("psydge", `"password":"pw"`, `"password":""`), "gives the Redis user psydge no password"},
+		{"user of no app", redisUser("psydge", `"user":"psydge"`, `"user":"guest"`), "makes a Redis user who is no app"},
+		{"user on another server", redisUser("psydge", `"redis":"alorig_redis"`, `"redis":"cache"`), "makes the Redis user psydge on another server"},
+		{"user by commands", redisUser("psydge", "", "ACL SETUSER psydge +@all\n"), "has a stdin that cannot be read"},
+		{"user with an unknown field", redisUser("psydge", `"user"`, `"more":1,"user"`), "unknown field"},
+		{"user on the command line", set(declared.TypeRemoteCommand, "psydge-healthy", "create", "redis-cli ACL SETUSER psydge +@all"), "sets a Redis user in create by itself"},
 		{"unknown permissions", set(declared.TypeRemoteCommand, "psydge-redis-user", "stdin", secret{unknown}), "has no stdin that is known"},
 		{"no user", removed(declared.TypeRemoteCommand, "psydge-redis-user"), "psydge: has no Redis user"},
+		{"a user that something else makes", set(declared.TypeRemoteCommand, "psydge-redis-user", "create", "redis-cli"), "psydge: has no Redis user"},
 	},
 	"database-allocation": {
 		{"another's database", env(backend, secret{"DATABASE_URL=postgres://snapify:pw@alorig_postgres:5432/snapify_db"}), "for snapify_db, a database of snapify"},
@@ -369,8 +372,12 @@ var cases = map[string][]struct {
 		}, "snapify_backend:8014"},
 		{"another text reaches the server", func(s *stack) {
 			c := s.get(declared.TypeRemoteCommand, "psydge-site")
-			c.props["stdin"] = c.props["stdin"].(string) + "\nevil.com {\n}"
+			c.props["stdin"] = strings.Replace(c.props["stdin"].(string), "psydge_backend:8012", "snapify_backend:8014", 1)
 		}, "command psydge-site: has "},
+		{"more text reaches the server", func(s *stack) {
+			c := s.get(declared.TypeRemoteCommand, "psydge-site")
+			c.props["stdin"] = c.props["stdin"].(string) + "\nevil.com {\n}"
+		}, "command psydge-site: has a stdin that cannot be read"},
 		{"unknown text", set(ledger.TypeRoute, "psydge-route", "site", unknown), "has no site that is known"},
 		{"unknown stdin", set(declared.TypeRemoteCommand, "psydge-site", "stdin", unknown), "has no stdin that is known"},
 		{"another app", set(ledger.TypeRoute, "psydge-route", "app", "seventh"), "is a route of seventh"},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/alorig/fleet/internal/caddysite"
 	"github.com/alorig/fleet/internal/declared"
+	"github.com/alorig/fleet/internal/document"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -236,14 +237,25 @@ func (s *stack) addApp(host *draft, a ledger.App, zones object) {
 	}
 	site := renderSite(s.t, a)
 	route := s.add(ledger.TypeRoute, a.Name+"-route", app, object{"app": a.Name, "tls": "cloudflare", "adminCidrs": list{admins}, "site": site})
-	s.add(declared.TypeRemoteCommand, a.Name+"-site", route, object{"create": "put-site", "stdin": site, "connection": connection()})
+	s.add(declared.TypeRemoteCommand, a.Name+"-site", route, object{"create": "alorig-server put-site", "stdin": written(s.t, document.Site{Header: document.NewHeader(a.Name, a.Name), Text: site}), "connection": connection()})
 	redisUser := s.add(ledger.TypeRedisUser, a.Name+"-redis", app, object{"app": a.Name})
 	s.add(declared.TypeRemoteCommand, a.Name+"-redis-user", redisUser, object{
-		"create": "redis-cli", "logging": "none", "connection": connection(),
-		"stdin": secret{"admin pw\nACL SETUSER " + a.Name + " reset on #4e1f " + strings.Join(a.RedisACL(), " ") + "\n"},
+		"create": "alorig-server put-redis-user", "logging": "none", "connection": connection(),
+		"stdin": secret{written(s.t, document.RedisUser{
+			Header: document.NewHeader(a.Name, a.Name), Redis: "alorig_redis", Port: 6379, AdminPassword: "admin", User: a.Name, Password: "pw", Permissions: a.RedisACL(),
+		})},
 	})
 	gate := s.add(ledger.TypeGate, a.Name+"-gate", app, object{"app": a.Name})
-	s.add(declared.TypeRemoteCommand, a.Name+"-healthy", gate, object{"create": "docker inspect", "connection": connection()})
+	s.add(declared.TypeRemoteCommand, a.Name+"-healthy", gate, object{"create": "alorig-server await-ready", "connection": connection()})
+}
+
+func written(t testing.TB, of any) string {
+	t.Helper()
+	text, err := document.Write(of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 func connection() object {

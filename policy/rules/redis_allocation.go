@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/alorig/fleet/internal/declared"
+	"github.com/alorig/fleet/internal/document"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -59,7 +60,7 @@ var redisAllocation = Rule{
 		return p.Findings
 	},
 	Stack: func(_ *Fleet, rs []declared.Resource) []ledger.Finding {
-		users := carriedOut(rs, ledger.TypeRedisUser)
+		users := carriedOut(rs, ledger.TypeRedisUser, document.PutRedisUser)
 		var fs []ledger.Finding
 		for _, r := range ofType(rs, ledger.TypeApp) {
 			if app, _ := declared.Read[string](r.Props, "app"); app != "" && !users[app] {
@@ -73,39 +74,51 @@ var redisAllocation = Rule{
 	},
 }
 
-var setUser = regexp.MustCompile(`(?im)\bacl\s+setuser\s+(\S+)[ \t]*(.*)$`)
+var setUser = regexp.MustCompile(`(?i)\bacl\s+setuser\b`)
 
 // judgeRedisUsers holds the permissions that a command gives Redis users against the
 // ledger's. What a user may do decides more than any URL: publish and subscribe ignore
 // the DB number, and a key prefix is only a habit of the client.
 func judgeRedisUsers(f *Fleet, r declared.Resource) []ledger.Finding {
 	p := ledger.Report{Subject: "command " + r.Name}
-	if _, state := declared.Read[string](r.Props, "stdin"); typeOfURN(r.Parent) == ledger.TypeRedisUser && state != declared.Known {
-		p.Add("has no stdin"+describe(state), "the permissions of a Redis user come from the ledger", "Let components.RedisUser set them.")
+	if typeOfURN(r.Parent) == ledger.TypeRedisUser {
+		judgeRedisDocument(f, r, &p)
 	}
 	for _, key := range []string{"create", "update", "delete", "stdin"} {
-		text, _ := declared.Read[string](r.Props, key)
-		if !mentions(text, "setuser") {
-			continue
-		}
-		for _, m := range setUser.FindAllStringSubmatch(text, -1) {
-			app, ok := f.appNamed(m[1])
-			if !ok {
-				p.Add("sets a Redis user in "+key+" who is no app", "each app has the Redis user of its name, and there are no others", "Drop the command.")
-				continue
-			}
-			// "reset" first, or earlier permissions stay; then passwords, as text or hash.
-			words := strings.Fields(m[2])
-			granted := slices.DeleteFunc(slices.Clone(words), func(w string) bool {
-				return w == "reset" || w == "on" || w[0] == '#' || w[0] == '>'
-			})
-			if len(words) == 0 || words[0] != "reset" || !slices.Equal(granted, app.RedisACL()) {
-				p.Add("gives the Redis user "+app.Name+" in "+key+" other permissions than its own",
-					"it has "+strings.Join(app.RedisACL(), " ")+", after a reset", "Let components.RedisUser set them.")
-			}
+		if text, _ := declared.Read[string](r.Props, key); setUser.MatchString(text) {
+			p.Add("sets a Redis user in "+key+" by itself", "each app has the Redis user of its name, and there are no others", "Let components.RedisUser set it.")
 		}
 	}
 	return p.Findings
+}
+
+// judgeRedisDocument judges the document from which the server's program makes a user.
+func judgeRedisDocument(f *Fleet, r declared.Resource, p *ledger.Report) {
+	const remedy = "Let components.RedisUser write the document."
+	text, state := declared.Read[string](r.Props, "stdin")
+	if state != declared.Known {
+		p.Add("has no stdin"+describe(state), "the permissions of a Redis user come from the ledger", remedy)
+		return
+	}
+	var user document.RedisUser
+	if _, err := document.Read([]byte(text), document.PutRedisUser, &user); err != nil {
+		p.Add("has a stdin that cannot be read: "+err.Error(), "the permissions of a Redis user come from the ledger", remedy)
+		return
+	}
+	app, ok := f.appNamed(user.User)
+	if !ok {
+		p.Add("makes a Redis user who is no app", "each app has the Redis user of its name, and there are no others", remedy)
+		return
+	}
+	if !slices.Equal(user.Permissions, app.RedisACL()) {
+		p.Add("gives the Redis user "+app.Name+" in stdin other permissions than its own", "it has "+strings.Join(app.RedisACL(), " "), remedy)
+	}
+	if user.Password == "" {
+		p.Add("gives the Redis user "+app.Name+" no password", "each Redis user logs in with a password of its own", remedy)
+	}
+	if s, _ := f.Service(ledger.Redis); user.Redis != s.Container || user.Port != s.Port {
+		p.Add("makes the Redis user "+app.Name+" on another server", fmt.Sprintf("Redis is %s:%d", s.Container, s.Port), remedy)
+	}
 }
 
 func judgeRedisHost(f *Fleet, e endpoint, p *ledger.Report) bool {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/alorig/fleet/internal/declared"
+	"github.com/alorig/fleet/internal/document"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -36,7 +37,7 @@ var rolloutOrder = Rule{
 		}
 		components, containers := map[string]bool{}, map[string]bool{}
 		databases, roles := map[string]bool{}, map[string]bool{}
-		gated := carriedOut(rs, ledger.TypeGate)
+		gated := carriedOut(rs, ledger.TypeGate, document.AwaitReady)
 		seen := map[string]bool{}
 		for _, r := range rs {
 			switch r.Type {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/alorig/fleet/internal/caddysite"
 	"github.com/alorig/fleet/internal/declared"
+	"github.com/alorig/fleet/internal/document"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -47,7 +48,7 @@ var routeAllocation = Rule{
 	Stack: func(f *Fleet, rs []declared.Resource) []ledger.Finding {
 		var fs []ledger.Finding
 		rendered := map[string]string{} // by the URN of the Route
-		routed, placed := map[string]bool{}, carriedOut(rs, ledger.TypeRoute)
+		routed, placed := map[string]bool{}, carriedOut(rs, ledger.TypeRoute, document.PutSite)
 		for _, r := range ofType(rs, ledger.TypeRoute) {
 			p := ledger.Report{Subject: "Route " + r.Name}
 			if text, ok := renderedSite(f, r, &p); ok {
@@ -80,7 +81,7 @@ var routeAllocation = Rule{
 				continue
 			}
 			p := ledger.Report{Subject: "command " + r.Name}
-			compareSite(text, stdin, "stdin", &p)
+			compareDocument(text, stdin, &p)
 			fs = append(fs, at(r, p.Findings)...)
 		}
 		return fs
@@ -124,6 +125,22 @@ func renderedSite(f *Fleet, r declared.Resource, p *ledger.Report) (string, bool
 		return "", false
 	}
 	return text, true
+}
+
+// compareDocument refuses a document for the server's program whose site file is not the
+// ledger's.
+func compareDocument(want string, v property.Value, p *ledger.Report) {
+	text, state := declared.As[string](v)
+	if state != declared.Known {
+		p.Add("has no stdin"+describe(state), "the site file comes from the ledger", "Let components.Route render it.")
+		return
+	}
+	var site document.Site
+	if _, err := document.Read([]byte(text), document.PutSite, &site); err != nil {
+		p.Add("has a stdin that cannot be read: "+err.Error(), "the site file comes from the ledger", "Let components.Route write the document.")
+		return
+	}
+	compareSite(want, property.New(site.Text).WithSecret(v.Secret()), "stdin", p)
 }
 
 // compareSite refuses a site file that is not the ledger's, and shows the first line

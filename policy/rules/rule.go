@@ -18,6 +18,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
 	"github.com/alorig/fleet/internal/declared"
+	"github.com/alorig/fleet/internal/document"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -224,9 +225,9 @@ func ofType(rs []declared.Resource, types ...string) []declared.Resource {
 	return some
 }
 
-// carriedOut returns the apps whose component of the type holds a command: a component
-// alone changes nothing on the server.
-func carriedOut(rs []declared.Resource, component string) map[string]bool {
+// carriedOut returns the apps whose component of the type has the server's program do the
+// verb: a component alone changes nothing on the server.
+func carriedOut(rs []declared.Resource, component string, verb document.Verb) map[string]bool {
 	apps := map[string]string{} // by the component's URN
 	for _, r := range rs {
 		if r.Type == component {
@@ -235,7 +236,12 @@ func carriedOut(rs []declared.Resource, component string) map[string]bool {
 	}
 	done := map[string]bool{}
 	for _, r := range rs {
-		if app := apps[r.Parent]; app != "" && (r.Type == declared.TypeRemoteCommand || r.Type == declared.TypeLocalCommand) {
+		app := apps[r.Parent]
+		if app == "" || r.Type != declared.TypeRemoteCommand && r.Type != declared.TypeLocalCommand {
+			continue
+		}
+		// What a stack rule sees, the provider may leave unknown in a preview.
+		if line, state := declared.Read[string](r.Props, "create"); state != declared.Known || strings.HasSuffix(line, " "+string(verb)) {
 			done[app] = true
 		}
 	}
