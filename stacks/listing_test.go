@@ -183,24 +183,6 @@ func writeInput(b *strings.Builder, key string, v property.Value, all property.M
 	switch {
 	case key == "update" && v.Equals(all.Get("create")):
 		b.WriteString("  update: as create\n")
-	case key == "create" && v.IsString(), key == "delete" && v.IsString():
-		// The parameters of a script are its first lines.
-		script := v.AsString()
-		fmt.Fprintf(b, "  %s: %s\n", key, digest(script))
-		for line := range strings.Lines(script) {
-			if name, _, isParameter := strings.Cut(line, "="); !isParameter || strings.ContainsAny(name, " $(") {
-				break
-			}
-			fmt.Fprintf(b, "    %s\n", strings.TrimSpace(line))
-		}
-	case key == "envs" && v.IsArray() && !v.Secret():
-		for _, entry := range v.AsArray().All {
-			name, value, _ := strings.Cut(entry.AsString(), "=")
-			if entry.Secret() {
-				value = "(secret)"
-			}
-			fmt.Fprintf(b, "  env %s=%s\n", name, value)
-		}
 	default:
 		text, err := json.Marshal(plain(v))
 		if err != nil {
@@ -227,7 +209,7 @@ func plain(v property.Value) any {
 	case v.IsComputed():
 		return "(known after the update)"
 	case v.IsString():
-		if s := v.AsString(); strings.Contains(s, "\n") {
+		if s := v.AsString(); strings.Contains(s, "\n") || len(s) > 300 {
 			return digest(s)
 		}
 		return v.AsString()
