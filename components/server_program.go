@@ -2,12 +2,12 @@ package components
 
 import (
 	"cmp"
-	_ "embed" // the scripts
 	"fmt"
 
 	"github.com/pulumi/pulumi-command/sdk/go/command/remote"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/alorig/fleet/internal/delivery"
 	"github.com/alorig/fleet/internal/document"
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/shell"
@@ -47,8 +47,7 @@ func (p *ServerProgram) Command(verb document.Verb) string {
 // provider copies nothing, one command does all that.
 func NewServerProgram(ctx *pulumi.Context, name string, args *ServerProgramArgs, opts ...pulumi.ResourceOption) (*ServerProgram, error) {
 	program := &ServerProgram{path: ledger.ServerProgram(args.Directory), shell: args.Shell}
-	sum := cmp.Or(args.SHA256, builtLater)
-	inputs := pulumi.Map{"directory": pulumi.String(args.Directory), "architecture": pulumi.String(args.Architecture), "sha256": pulumi.String(sum)}
+	inputs := pulumi.Map{"directory": pulumi.String(args.Directory), "architecture": pulumi.String(args.Architecture), "sha256": pulumi.String(args.place().SHA256)}
 	if err := ctx.RegisterComponentResourceV2(ledger.TypeServerProgram, name, inputs, program, opts...); err != nil {
 		return nil, fmt.Errorf("registering the server's program %q: %w", name, err)
 	}
@@ -57,9 +56,9 @@ func NewServerProgram(ctx *pulumi.Context, name string, args *ServerProgramArgs,
 	}
 	var err error
 	if args.Shell.Connection == nil {
-		program.Ready, err = args.putHere(ctx, name, sum, pulumi.Parent(program))
+		program.Ready, err = args.putHere(ctx, name, pulumi.Parent(program))
 	} else {
-		program.Ready, err = args.putThere(ctx, name, sum, pulumi.Parent(program))
+		program.Ready, err = args.putThere(ctx, name, pulumi.Parent(program))
 	}
 	if err != nil {
 		return nil, err
@@ -70,68 +69,36 @@ func NewServerProgram(ctx *pulumi.Context, name string, args *ServerProgramArgs,
 	return program, nil
 }
 
-// builtLater stands for the hash in a preview that builds nothing.
-const builtLater = "built by the update"
-
-var (
-	//go:embed scripts/server-program-prepare.sh
-	prepareServerProgram string
-	//go:embed scripts/server-program-install.sh
-	installServerProgram string
-)
-
-func (args *ServerProgramArgs) putHere(ctx *pulumi.Context, name, sum string, opts ...pulumi.ResourceOption) (pulumi.Resource, error) {
-	copying := "is \"$program\" 2>/dev/null || cp " + shell.Word(cmp.Or(args.Path, builtLater)) + " \"$copy\"\n"
-	return args.Shell.run(ctx, name, args.script(sum, "the update again", prepareServerProgram+copying+installServerProgram), opts...)
+// place is where the program goes.
+func (args *ServerProgramArgs) place() delivery.Place {
+	return delivery.Place{Directory: args.Directory, SHA256: cmp.Or(args.SHA256, delivery.BuiltLater), Architecture: args.Architecture}
 }
 
-func (args *ServerProgramArgs) putThere(ctx *pulumi.Context, name, sum string, opts ...pulumi.ResourceOption) (pulumi.Resource, error) {
-	var file pulumi.Asset = pulumi.NewStringAsset(builtLater)
+// script is a command that runs a script of a delivery.
+func script(text string) command { return command{does: "/bin/sh -s", stdin: pulumi.String(text)} }
+
+func (args *ServerProgramArgs) putHere(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (pulumi.Resource, error) {
+	return args.Shell.run(ctx, name, script(args.place().Here(args.Path)), opts...)
+}
+
+func (args *ServerProgramArgs) putThere(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (pulumi.Resource, error) {
+	var file pulumi.Asset = pulumi.NewStringAsset(delivery.BuiltLater)
 	if args.Path != "" {
 		file = pulumi.NewFileAsset(args.Path)
 	}
-	prepared, err := args.Shell.run(ctx, ledger.Logical(name, "directory"), args.script(sum, "", prepareServerProgram), opts...)
+	prepared, err := args.Shell.run(ctx, ledger.Logical(name, "directory"), script(args.place().Prepare()), opts...)
 	if err != nil {
 		return nil, err
 	}
 	copyName := ledger.Logical(name, "copy")
 	copied, err := remote.NewCopyToRemote(ctx, copyName, &remote.CopyToRemoteArgs{
-		Connection: *args.Shell.Connection, Source: file, RemotePath: pulumi.String(args.copy()),
+		Connection: *args.Shell.Connection, Source: file, RemotePath: pulumi.String(args.place().Copy()),
 	}, append(opts, pulumi.DependsOn([]pulumi.Resource{prepared}))...)
 	if err != nil {
 		return nil, fmt.Errorf("registering the copy %q: %w", copyName, err)
 	}
-	install := args.script(sum, "`pulumi up --replace '**"+copyName+"'`", installServerProgram)
+	install := script(args.place().Install("`pulumi up --replace '**" + copyName + "'`"))
 	// Another program is another text. This follows a copy that was ordered with --replace.
 	install.triggers = pulumi.Array{copied.ID()}
 	return args.Shell.run(ctx, name, install, append(opts, pulumi.DependsOn([]pulumi.Resource{copied}))...)
 }
-
-// copy is the path of a program that does not have its name yet. Copying to a path that
-// holds the hash can neither meet the program while it runs nor a half copy of another one.
-func (args *ServerProgramArgs) copy() string {
-	program, sum := ledger.ServerProgram(args.Directory), "HASH"
-	if args.SHA256 != "" {
-		sum = args.SHA256[:16]
-	}
-	return program + "." + sum + ".new"
-}
-
-// script is read by a shell on standard input: when it fails, the provider prints the command
-// as one escaped line. The braces make the shell read it whole before it begins.
-func (args *ServerProgramArgs) script(sum, again, text string) command {
-	facts := ""
-	for _, fact := range [][2]string{
-		{"directory", args.Directory}, {"program", ledger.ServerProgram(args.Directory)}, {"copy", args.copy()},
-		{"sha256", sum}, {"architecture", args.Architecture}, {"again", again},
-	} {
-		facts += fact[0] + "=" + shell.Word(fact[1]) + "\n"
-	}
-	return command{does: "/bin/sh -s", stdin: pulumi.String("{\n" + facts + serverProgramHead + text + "}\n")}
-}
-
-const serverProgramHead = `set -eu
-umask 022
-fail() { printf '%s\n' "$1" >&2; exit 1; }
-is() { [ "$(sha256sum <"$1" | cut -c 1-64)" = "$sha256" ]; }
-`

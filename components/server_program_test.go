@@ -20,6 +20,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/alorig/fleet/internal/delivery"
 	"github.com/alorig/fleet/internal/ledger"
 )
 
@@ -77,7 +78,7 @@ func (d delivered) feed(c command) (string, error) {
 // overSSH does what the three resources do, one after the other.
 func (d delivered) overSSH() (string, error) {
 	d.t.Helper()
-	if said, err := d.feed(d.script(d.SHA256, "", prepareServerProgram)); err != nil {
+	if said, err := d.feed(script(d.place().Prepare())); err != nil {
 		return said, err
 	}
 	text, err := os.ReadFile(d.Path)
@@ -85,7 +86,7 @@ func (d delivered) overSSH() (string, error) {
 		d.t.Fatal(err)
 	}
 	// As the provider does it: in place, with the mode of a file that cannot be run.
-	if err := os.WriteFile(d.copy(), text, 0o600); err != nil {
+	if err := os.WriteFile(d.place().Copy(), text, 0o600); err != nil {
 		d.t.Fatal(err)
 	}
 	return d.install()
@@ -93,7 +94,7 @@ func (d delivered) overSSH() (string, error) {
 
 func (d delivered) install() (string, error) {
 	d.t.Helper()
-	return d.feed(d.script(d.SHA256, "`pulumi up --replace '**server-program-copy'`", installServerProgram))
+	return d.feed(script(d.place().Install("`pulumi up --replace '**server-program-copy'`")))
 }
 
 // onThisMachine is the one command of the local provider.
@@ -269,8 +270,8 @@ func TestACopyThatIsNotTheProgramIsRefused(t *testing.T) {
 			next.Directory = d.Directory
 			want := map[string]string{"alorig-server": programOne}
 			if c.copied != "" {
-				write(t, next.copy(), c.copied)
-				want[filepath.Base(next.copy())] = c.copied
+				write(t, next.place().Copy(), c.copied)
+				want[filepath.Base(next.place().Copy())] = c.copied
 			}
 			said, err := next.install()
 			if err == nil || !strings.Contains(said, c.says) {
@@ -317,7 +318,7 @@ func TestAKilledDeliveryIsFinished(t *testing.T) {
 func TestHalfOfTheScriptDoesNothing(t *testing.T) {
 	t.Parallel()
 	d := newDelivered(t, programOne)
-	whole := d.script(d.SHA256, "", prepareServerProgram)
+	whole := script(d.place().Prepare())
 	whole.stdin = whole.stdin.(pulumi.String)[:len(whole.stdin.(pulumi.String))-10]
 	if said, err := d.feed(whole); err == nil {
 		t.Errorf("half a script has run: %s", said)
@@ -436,7 +437,7 @@ func TestTheResourcesOfTheServersProgram(t *testing.T) {
 	// A preview that builds nothing names no file of this machine.
 	next.Path, next.SHA256 = "", ""
 	offline := register(t, next)
-	if kinds(offline) != want || offline[0].Inputs["sha256"].StringValue() != builtLater || offline[3].Inputs["source"].AssetValue().Path != "" {
+	if kinds(offline) != want || offline[0].Inputs["sha256"].StringValue() != delivery.BuiltLater || offline[3].Inputs["source"].AssetValue().Path != "" {
 		t.Errorf("offline:\n%s\n%v", kinds(offline), offline[3].Inputs)
 	}
 

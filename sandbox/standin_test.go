@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -293,9 +294,21 @@ func (p *standIn) run() error {
 	return errors.Join(append(p.problems, err)...)
 }
 
-// Call answers no function of a provider: a managed platform asks for none.
+// Call answers what the Pulumi engine answers about the state. It has no function of a
+// provider: a managed platform asks for none.
 func (p *standIn) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
-	return nil, fmt.Errorf("the stand-in has no function %s", args.Token)
+	if args.Token != "pulumi:pulumi:readStackResourceOutputs" {
+		return nil, fmt.Errorf("the stand-in has no function %s", args.Token)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	outputs := map[string]any{}
+	for _, r := range p.state.Resources {
+		of := map[string]any{}
+		maps.Copy(of, r.Outputs)
+		outputs[r.URN] = map[string]any{"type": r.Type, "outputs": of}
+	}
+	return resource.NewPropertyMapFromMap(map[string]any{"outputs": outputs}), nil
 }
 
 // NewResource does what a registration asks for, unless the state has it already. The SDK
@@ -387,6 +400,9 @@ func (p *standIn) change(want, old *standInResource, inputs []byte) error {
 		switch want.Type {
 		case declared.TypeContainer:
 			want.ID, err = p.makeContainer(ctx, inputs)
+			var in containerInputs
+			_ = read(inputs, &in) // makeContainer has read them
+			want.Outputs = map[string]any{"id": want.ID, "name": in.Name}
 		case declared.TypeLocalCommand:
 			if want.Outputs, err = runCommand(inputs); err == nil {
 				want.ID = want.URN

@@ -183,6 +183,14 @@ func writeInput(b *strings.Builder, key string, v property.Value, all property.M
 	switch {
 	case key == "update" && v.Equals(all.Get("create")):
 		b.WriteString("  update: as create\n")
+	case key == "envs" && v.IsArray() && !v.Secret():
+		for _, entry := range v.AsArray().All {
+			name, value, _ := strings.Cut(entry.AsString(), "=")
+			if entry.Secret() {
+				value = "(secret)"
+			}
+			fmt.Fprintf(b, "  env %s=%s\n", name, value)
+		}
 	default:
 		text, err := json.Marshal(plain(v))
 		if err != nil {

@@ -44,7 +44,11 @@ func Alorig() Fleet { return Fleet{ledger.Alorig(), Defined()} }
 // only when it is told to, and a bare `pulumi up` must be guarded too.
 func Program(ctx *pulumi.Context) error { return Alorig().program(ctx) }
 
-func (f Fleet) program(ctx *pulumi.Context) error {
+func (f Fleet) program(ctx *pulumi.Context) error { return f.update(ctx, f.readBack) }
+
+// update is the program with a way to see, before an update, that the server is as it should
+// be: tests have no server.
+func (f Fleet) update(ctx *pulumi.Context, readBack func(*pulumi.Context, settings.Settings, delivery.Program) error) error {
 	s, err := f.Settings(settings.FromContext(ctx), "")
 	if err != nil {
 		return err
@@ -57,6 +61,11 @@ func (f Fleet) program(ctx *pulumi.Context) error {
 	program, err := f.serverProgram(ctx, s)
 	if err != nil {
 		return err
+	}
+	if !ctx.DryRun() {
+		if err := readBack(ctx, s, program); err != nil {
+			return err
+		}
 	}
 	return f.Declare(ctx, s, program)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alorig/fleet/internal/declared"
+	"github.com/alorig/fleet/internal/delivery"
 	"github.com/alorig/fleet/internal/document"
 	"github.com/alorig/fleet/internal/ledger"
 	"github.com/alorig/fleet/internal/settings"
@@ -613,11 +614,16 @@ func (e *registrations) before(name string) map[string]bool {
 	return seen
 }
 
+// withoutServer is the program where no server answers.
+func withoutServer(ctx *pulumi.Context) error {
+	return Alorig().update(ctx, func(*pulumi.Context, settings.Settings, delivery.Program) error { return nil })
+}
+
 // One app at a time (§2): an app's containers start when every container of the app
 // before it is healthy and its routes are served, and not earlier than their stores.
 func TestRolloutWaitsForEachApp(t *testing.T) {
 	t.Parallel()
-	e, err := update(Program, inUse(), false)
+	e, err := update(withoutServer, inUse(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -696,7 +702,7 @@ func TestRolloutWaitsForEachApp(t *testing.T) {
 // the other, and replaces the workers as soon as a next version serves.
 func TestTheOrderOfAnUpdate(t *testing.T) {
 	t.Parallel()
-	e, err := update(Program, inUse(), false)
+	e, err := update(withoutServer, inUse(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -859,7 +865,7 @@ func TestTransientContainersGetTheirVariablesInSecret(t *testing.T) {
 // in place. The data of a shared service must outlive a change.
 func TestWhatReplacesAContainer(t *testing.T) {
 	t.Parallel()
-	e, err := update(Program, inUse(), false)
+	e, err := update(withoutServer, inUse(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -876,7 +882,7 @@ func TestWhatReplacesAContainer(t *testing.T) {
 func TestProgramRegistersWhatTheDryRunRecorded(t *testing.T) {
 	t.Parallel()
 	for _, preview := range []bool{true, false} {
-		e, err := update(Program, inUse(), preview)
+		e, err := update(withoutServer, inUse(), preview)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -902,7 +908,7 @@ func documented(t *testing.T) stored {
 
 func TestDocumentationValuesReachNoServer(t *testing.T) {
 	t.Parallel()
-	e, err := update(Program, documented(t), false)
+	e, err := update(withoutServer, documented(t), false)
 	if err == nil {
 		t.Fatal("the documentation values were accepted by an update")
 	}
@@ -924,7 +930,7 @@ func TestDocumentationValuesReachNoServer(t *testing.T) {
 	}
 
 	// They preview: that is what they are for.
-	if e, err := update(Program, documented(t), true); err != nil || len(e.waits) == 0 {
+	if e, err := update(withoutServer, documented(t), true); err != nil || len(e.waits) == 0 {
 		t.Errorf("a preview of the documentation values: %d resources, %v", len(e.waits), err)
 	}
 }
@@ -932,7 +938,7 @@ func TestDocumentationValuesReachNoServer(t *testing.T) {
 func TestNothingIsRegisteredBeforeSettingsAreComplete(t *testing.T) {
 	t.Parallel()
 	for _, preview := range []bool{true, false} {
-		e, err := update(Program, stored{}, preview)
+		e, err := update(withoutServer, stored{}, preview)
 		if err == nil || !strings.Contains(err.Error(), "settings must be set or corrected") {
 			t.Errorf("preview %v: %v", preview, err)
 		}
@@ -999,7 +1005,7 @@ func TestTheGuardRefusesBeforeAnythingIsRegistered(t *testing.T) {
 
 	// Advice refuses nothing.
 	byTag := strings.ReplaceAll(inUse().values["images"], "@sha256:"+strings.Repeat("ab", 32), ":latest")
-	if _, err := update(Program, inUse().with("images", byTag), false); err != nil {
+	if _, err := update(withoutServer, inUse().with("images", byTag), false); err != nil {
 		t.Errorf("an advisory rule refused: %v", err)
 	}
 }
@@ -1016,7 +1022,7 @@ func TestOfflinePreviewOnlyPreviews(t *testing.T) {
 	if err != nil || len(e.waits) == 0 {
 		t.Errorf("a preview without secrets: %d resources, %v", len(e.waits), err)
 	}
-	if _, err := update(Program, noSecrets, true); err == nil {
+	if _, err := update(withoutServer, noSecrets, true); err == nil {
 		t.Error("the real program accepts missing secrets")
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -32,37 +31,14 @@ import (
 // can be killed.
 
 func TestMain(m *testing.M) {
-	code := containerstest.Run(m)
-	if directory != "" {
-		if err := os.RemoveAll(directory); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
+	os.Exit(containerstest.Run(m, func() error { return containerstest.Build(".", program()) }))
 }
+
+// program is the path of the program. Its log lies beside it.
+func program() string { return filepath.Join(containerstest.Directory, "server", "alorig-server") }
 
 // canary stands in every value that is a secret.
 const canary = "c4n4ry"
-
-// directory is that of the program, where its log lies too.
-var directory string
-
-// program builds the program, once.
-var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", containerstest.Prefix)
-	if err != nil {
-		return "", err
-	}
-	directory = dir
-	path := filepath.Join(dir, "alorig-server")
-	build := exec.Command("go", "build", "-o", path, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if said, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w\n%s", err, said)
-	}
-	return path, nil
-})
 
 // process is the program at work.
 type process struct {
@@ -73,17 +49,13 @@ type process struct {
 	ended          chan struct{}
 }
 
-func start(t *testing.T, verb document.Verb, d any) *process {
+func begin(t *testing.T, verb document.Verb, d any) *process {
 	t.Helper()
-	path, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
 	text, err := document.Write(d)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, verb: verb, cmd: exec.Command(path, string(verb)), ended: make(chan struct{})}
+	p := &process{t: t, verb: verb, cmd: exec.Command(program(), string(verb)), ended: make(chan struct{})}
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = strings.NewReader(text), &p.stdout, &p.stderr
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -169,12 +141,12 @@ func (p *process) signal(s syscall.Signal) {
 
 func mustDo(t *testing.T, verb document.Verb, d any) document.Result {
 	t.Helper()
-	return start(t, verb, d).result()
+	return begin(t, verb, d).result()
 }
 
 func mustFail(t *testing.T, verb document.Verb, d any, says ...string) {
 	t.Helper()
-	start(t, verb, d).failure(says...)
+	begin(t, verb, d).failure(says...)
 }
 
 // happening is something that Docker tells about a container.

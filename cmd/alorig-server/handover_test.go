@@ -176,7 +176,7 @@ func TestAVerbThatIsKilledIsTakenUp(t *testing.T) {
 							drained = true
 						}
 					}
-					p := start(t, verb, d)
+					p := begin(t, verb, d)
 					p.await(heard, happening{k.who(name), k.action})
 					p.kill()
 				}
@@ -446,7 +446,7 @@ func TestTwoNeverWorkOnTheSameContainer(t *testing.T) {
 	d := handedOver(t, name)
 	var all []*process
 	for range 3 {
-		all = append(all, start(t, document.TryNext, d))
+		all = append(all, begin(t, document.TryNext, d))
 	}
 	for _, p := range all {
 		p.result()
@@ -479,7 +479,7 @@ func TestAProgramThatIsToldToEndEnds(t *testing.T) {
 		v := visit(t, docker, name)
 		heard := listen(t, docker, name)
 		for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP} {
-			p := start(t, document.TakeOver, handedOver(t, name, "BOOT=1m"))
+			p := begin(t, document.TakeOver, handedOver(t, name, "BOOT=1m"))
 			p.await(heard, happening{ledger.NextName(name), "start"})
 			p.signal(s)
 			sent := time.Now()
@@ -502,14 +502,14 @@ func TestAProgramThatIsToldToEndEnds(t *testing.T) {
 		}
 		defer other.Unlock()
 		containerstest.Start(t, docker, d.Container)
-		p := start(t, document.TakeOver, d)
+		p := begin(t, document.TakeOver, d)
 		select {
 		case <-p.ended:
 			t.Error("it does not wait")
 		case <-time.After(time.Second):
 		}
 		p.signal(syscall.SIGTERM)
-		p.failure("terminated signal received: waiting for the lock " + d.Lock)
+		p.failure("terminated signal received, so run the update again: waiting for the lock " + d.Lock)
 		if left, err := containerstest.List(t.Context(), docker, name); err != nil || len(left) != 1 {
 			t.Errorf("there are %d containers (%v)", len(left), err)
 		}
@@ -519,7 +519,7 @@ func TestAProgramThatIsToldToEndEnds(t *testing.T) {
 		name := containerstest.Name(t)
 		containerstest.Start(t, docker, containerstest.Container(name, "BOOT=1m"))
 		heard := listen(t, docker, name)
-		p := start(t, document.AwaitReady, document.Ready{Header: document.NewHeader("psydge", name), Patience: 60, Containers: []document.Awaited{{Name: name}}})
+		p := begin(t, document.AwaitReady, document.Ready{Header: document.NewHeader("psydge", name), Patience: 60, Containers: []document.Awaited{{Name: name}}})
 		p.await(heard, happening{name, "exec_die"})
 		p.signal(syscall.SIGHUP)
 		p.failure("hangup signal received")
@@ -578,7 +578,7 @@ func TestVariablesArriveUnchangedAndAreSeenNowhere(t *testing.T) {
 			t.Errorf("want %s among\n%s", want, said)
 		}
 	}
-	kept, err := filepath.Glob(filepath.Join(directory, "*"))
+	kept, err := filepath.Glob(filepath.Join(filepath.Dir(program()), "*"))
 	if err != nil || len(kept) < 2 {
 		t.Fatalf("there is no log beside the program: %q (%v)", kept, err)
 	}

@@ -56,6 +56,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		verb(document.EndHandover, "End a handover once the container is ready", endHandover),
 		verb(document.PutSite, "Put an app's site file in place and load it", putSite),
 		verb(document.RemoveSite, "Take an app's site file away", removeSite),
+		verb(document.ReadState, "Tell what is on the server", readState),
+		verb(document.Start, "Start containers that do not run", start),
 		logCommand(),
 	)
 	root.SetArgs(args)
@@ -69,6 +71,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 type server struct {
 	docker *client.Client
 	did    []string
+	answer any // what is printed in place of a [document.Result]
 }
 
 // say notes a change.
@@ -99,7 +102,7 @@ func verb[D any](name document.Verb, short string, do func(context.Context, *ser
 				err = do(cmd.Context(), s, &read)
 			}
 			if err != nil && cmd.Context().Err() != nil {
-				err = fmt.Errorf("%w: %w; run the update again", context.Cause(cmd.Context()), err)
+				err = fmt.Errorf("%w, so run the update again: %w", context.Cause(cmd.Context()), err)
 			}
 			entry := serverlog.Entry{
 				Time: started, Seconds: time.Since(started).Seconds(), Verb: string(name), App: header.App, Subject: header.Subject,
@@ -115,7 +118,10 @@ func verb[D any](name document.Verb, short string, do func(context.Context, *ser
 			if err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
-			result, err := document.Write(document.Result{Version: document.Version, Verb: name, Did: append([]string{}, s.did...), Run: uuid.NewString()})
+			if s.answer == nil {
+				s.answer = document.Result{Version: document.Version, Verb: name, Did: append([]string{}, s.did...), Run: uuid.NewString()}
+			}
+			result, err := document.Write(s.answer)
 			if err != nil {
 				return err
 			}

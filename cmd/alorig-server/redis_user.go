@@ -54,17 +54,32 @@ func removeRedisUser(ctx context.Context, s *server, d *document.RedisUser) erro
 	return err
 }
 
-// redis is where Redis listens: this program runs on the server, which reaches the network of
-// the containers.
 func (s *server) redis(ctx context.Context, d *document.RedisUser) (redisuser.Redis, error) {
-	found, err := containers.Look(ctx, s.docker, d.Redis)
+	redis, err := s.redisAt(ctx, d.Redis, d.Network, d.Port, d.AdminPassword)
+	if err != nil {
+		return redis, fmt.Errorf("%w, and run the update again", err)
+	}
+	return redis, nil
+}
+
+// notRunning is a container that has to run and does not.
+type notRunning struct{ found containers.Found }
+
+func (e notRunning) Error() string {
+	return fmt.Sprintf("%s; start it with `docker start %s`", e.found, e.found.Name)
+}
+
+// redisAt is where Redis listens: this program runs on the server, which reaches the network
+// of the containers.
+func (s *server) redisAt(ctx context.Context, name, network string, port int, password string) (redisuser.Redis, error) {
+	found, err := containers.Look(ctx, s.docker, name)
 	switch {
 	case err != nil:
 		return redisuser.Redis{}, err
 	case !found.Condition.Running():
-		return redisuser.Redis{}, fmt.Errorf("%s; start it with `docker start %s`, and run the update again", found, d.Redis)
-	case found.Address(d.Network) == "":
-		return redisuser.Redis{}, fmt.Errorf("%s has no address on the network %s; connect it with `docker network connect %[2]s %[1]s`, and run the update again", d.Redis, d.Network)
+		return redisuser.Redis{}, notRunning{found}
+	case found.Address(network) == "":
+		return redisuser.Redis{}, fmt.Errorf("%s has no address on the network %s; connect it with `docker network connect %[2]s %[1]s`", name, network)
 	}
-	return redisuser.Redis{Container: d.Redis, Address: net.JoinHostPort(found.Address(d.Network), strconv.Itoa(d.Port)), AdminPassword: d.AdminPassword}, nil
+	return redisuser.Redis{Container: name, Address: net.JoinHostPort(found.Address(network), strconv.Itoa(port)), AdminPassword: password}, nil
 }

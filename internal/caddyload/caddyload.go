@@ -193,6 +193,9 @@ func (c Configuration) load(ctx context.Context) error {
 	if err := c.ask(ctx, "", "validate", "--config", mainFile); err != nil {
 		return err
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	return c.reload(ctx)
 }
 
@@ -204,7 +207,7 @@ func (c Configuration) reload(ctx context.Context) error {
 
 // ask runs a command of Caddy. Its last lines are shown only if it refuses.
 func (c Configuration) ask(ctx context.Context, stdin string, words ...string) error {
-	return do("caddy "+words[0], func() error {
+	return do(func() error {
 		said, code, err := c.Caddy.Run(ctx, stdin, words...)
 		if err != nil {
 			return fmt.Errorf("`caddy %s` could not be run in the container %s: %w", words[0], c.Container, err)

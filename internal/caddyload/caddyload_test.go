@@ -214,6 +214,29 @@ func TestWhatIsPutInPlaceCanBeReadByCaddy(t *testing.T) {
 	}
 }
 
+// Caddy may read the file at any moment, and must never see half of one.
+func TestAFileIsReplacedNotWrittenInto(t *testing.T) {
+	t.Parallel()
+	p := serving(t, map[string]string{caddyfile: "main", psydge: "one"})
+	for _, tt := range []struct {
+		change change
+		path   string
+	}{{change{"put", "two"}, psydge}, {change{"put", unloadable}, psydge}, {change{"main", "two"}, caddyfile}} {
+		before, err := os.ReadFile(p.file("etc/" + tt.path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = os.Remove(p.file("link"))
+		if err := os.Link(p.file("etc/"+tt.path), p.file("link")); err != nil {
+			t.Fatal(err)
+		}
+		_ = tt.change.make(t.Context(), p.configuration())
+		if text, err := os.ReadFile(p.file("link")); err != nil || !slices.Equal(text, before) {
+			t.Errorf("%v: the file was written into: %q, %v", tt.change, text, err)
+		}
+	}
+}
+
 // Caddy is asked even if there is nothing to change: a killed process may have loaded what is
 // gone again.
 func TestCaddyLoadsWhatTheFilesSayThoughNothingIsToChange(t *testing.T) {
@@ -348,11 +371,11 @@ func TestACaddyThatIsStartedMeanwhileIsAsked(t *testing.T) {
 	p.expect(t, served)
 }
 
-// cancelling is a Caddy during whose command the process is told to end.
+// cancelling is a Caddy during or after whose command the process is told to end.
 type cancelling struct {
 	played
-	during string
-	cancel context.CancelFunc
+	during, after string
+	cancel        context.CancelFunc
 }
 
 func (c cancelling) Run(ctx context.Context, stdin string, words ...string) (string, int, error) {
@@ -362,6 +385,9 @@ func (c cancelling) Run(ctx context.Context, stdin string, words ...string) (str
 	if ctx.Err() != nil {
 		return "", 0, ctx.Err()
 	}
+	if words[0] == c.after {
+		defer c.cancel()
+	}
 	return c.played.Run(ctx, stdin, words...)
 }
 
@@ -369,25 +395,27 @@ func TestAnInterruptedChangeIsUndone(t *testing.T) {
 	t.Parallel()
 	served := map[string]string{caddyfile: "main", psydge: "one"}
 	for _, tt := range []struct {
-		during string
-		change change
-		want   map[string]string // nil: it is undone
+		during, after string
+		change        change
+		want          map[string]string // nil: it is undone
 	}{
-		{"adapt", change{"put", "two"}, nil},
-		{"validate", change{"put", "two"}, nil},
-		{"validate", change{"remove", ""}, nil},
-		{"validate", change{"main", "two"}, nil},
+		{"adapt", "", change{"put", "two"}, nil},
+		{"", "adapt", change{"put", "two"}, nil},
+		{"validate", "", change{"put", "two"}, nil},
+		{"", "validate", change{"put", "two"}, nil},
+		{"validate", "", change{"remove", ""}, nil},
+		{"validate", "", change{"main", "two"}, nil},
 		// A load is not interrupted. It has succeeded, so there is nothing to undo.
-		{"reload", change{"put", "two"}, map[string]string{caddyfile: "main", psydge: "two"}},
-		{"reload", change{"put", unloadable}, nil},
+		{"reload", "", change{"put", "two"}, map[string]string{caddyfile: "main", psydge: "two"}},
+		{"reload", "", change{"put", unloadable}, nil},
 	} {
 		p := serving(t, served)
 		ctx, cancel := context.WithCancel(t.Context())
 		c := p.configuration()
-		c.Caddy = cancelling{p, tt.during, cancel}
+		c.Caddy = cancelling{p, tt.during, tt.after, cancel}
 		err := tt.change.make(ctx, c)
 		if (err == nil) != (tt.want != nil) || err != nil && tt.during != "reload" && !(errors.Is(err, context.Canceled) && strings.Contains(err.Error(), "interrupted before Caddy had loaded the change")) {
-			t.Errorf("%v, interrupted at %s: %v", tt.change, tt.during, err)
+			t.Errorf("%v, interrupted at %s: %v", tt.change, tt.during+tt.after, err)
 		}
 		if tt.want == nil {
 			tt.want = served

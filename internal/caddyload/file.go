@@ -64,7 +64,7 @@ func (f file) keep(before []byte) error {
 	if err := f.write(partOfMark, before); err != nil {
 		return err
 	}
-	if err := do("mark", func() error { return os.Rename(f.beside(partOfMark), f.beside(mark)) }); err != nil {
+	if err := do(func() error { return os.Rename(f.beside(partOfMark), f.beside(mark)) }); err != nil {
 		return err
 	}
 	return f.sync()
@@ -78,7 +78,7 @@ func (f file) put(text []byte) error {
 	if err := f.write(next, text); err != nil {
 		return err
 	}
-	if err := do("swap", func() error { return os.Rename(f.beside(next), f.path()) }); err != nil {
+	if err := do(func() error { return os.Rename(f.beside(next), f.path()) }); err != nil {
 		return err
 	}
 	return f.sync()
@@ -99,7 +99,7 @@ func (f file) undo() (bool, error) {
 	case string(kept) == wasEmpty:
 		err = f.put([]byte{})
 	default:
-		if err = do("put back", func() error { return os.Rename(f.beside(mark), f.path()) }); err == nil {
+		if err = do(func() error { return os.Rename(f.beside(mark), f.path()) }); err == nil {
 			err = f.sync()
 		}
 	}
@@ -108,7 +108,7 @@ func (f file) undo() (bool, error) {
 	}
 	// The mark goes last: until then the next process undoes again.
 	for _, ending := range []string{partOfMark, next, mark} {
-		if err := do("clean "+ending, func() error { return removed(f.beside(ending)) }); err != nil {
+		if err := do(func() error { return removed(f.beside(ending)) }); err != nil {
 			return undone, err
 		}
 	}
@@ -118,14 +118,14 @@ func (f file) undo() (bool, error) {
 // forget removes the mark, which ends the transaction. It is off the disk afterwards: after a
 // power failure it would undo a change that is done.
 func (f file) forget() error {
-	if err := do("forget", func() error { return removed(f.beside(mark)) }); err != nil {
+	if err := do(func() error { return removed(f.beside(mark)) }); err != nil {
 		return err
 	}
 	return f.sync()
 }
 
 func (f file) remove() error {
-	if err := do("remove", func() error { return removed(f.path()) }); err != nil {
+	if err := do(func() error { return removed(f.path()) }); err != nil {
 		return err
 	}
 	return f.sync()
@@ -141,13 +141,14 @@ func removed(path string) error {
 // write writes a hidden file whole, to the disk. Caddy's user must be able to read what it
 // becomes, whatever this process's umask is.
 func (f file) write(ending string, text []byte) error {
-	return do("write "+ending, func() (err error) {
+	return do(func() (err error) {
 		w, err := os.OpenFile(f.beside(ending), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, w.Close()) }()
-		if err := do("write into "+ending, func() error { _, err := w.Write(text); return err }); err != nil {
+		step()
+		if err := do(func() error { _, err := w.Write(text); return err }); err != nil {
 			return err
 		}
 		return errors.Join(w.Chmod(0o644), w.Sync())
@@ -156,7 +157,7 @@ func (f file) write(ending string, text []byte) error {
 
 // sync puts the names in the directory on the disk.
 func (f file) sync() error {
-	return do("sync", func() (err error) {
+	return do(func() (err error) {
 		directory, err := os.Open(f.directory)
 		if err != nil {
 			return err
@@ -166,12 +167,11 @@ func (f file) sync() error {
 	})
 }
 
-// step is called before and after each step; a test dies in it.
-var step = func(string) {}
+// step is called after each step; a test dies in it.
+var step = func() {}
 
-func do(name string, what func() error) error {
-	step("before " + name)
+func do(what func() error) error {
 	err := what()
-	step("after " + name)
+	step()
 	return err
 }

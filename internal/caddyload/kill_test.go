@@ -67,7 +67,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	n := 0
-	step = func(string) {
+	step = func() {
 		if n++; n == v.At {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
@@ -210,7 +210,7 @@ func TestAKillAtAnyStepLeavesWhatWasServed(t *testing.T) {
 					}
 				}
 				if !killed {
-					if n < 5 {
+					if n < 3 {
 						t.Errorf("only %d steps", n)
 					}
 					return
@@ -264,7 +264,7 @@ func TestAKillWhileCaddyDoesNotRunLeavesWhatWasThere(t *testing.T) {
 // What a killed process has loaded is served on, until the next one undoes it; and that one can
 // be killed too. A site that a third one calls removed must not be served.
 func TestASecondKillLeavesNothingHalfDone(t *testing.T) {
-	defer func() { step = func(string) {} }()
+	defer func() { step = func() {} }()
 	died := errors.New("died")
 	// dies makes the change and stops at its step n, as after a kill; the lock is released then too.
 	dies := func(c Configuration, ch change, n int) (killed bool) {
@@ -276,7 +276,7 @@ func TestASecondKillLeavesNothingHalfDone(t *testing.T) {
 				killed = true
 			}
 		}()
-		step = func(string) {
+		step = func() {
 			if n--; n == 0 {
 				panic(died)
 			}
@@ -291,9 +291,7 @@ func TestASecondKillLeavesNothingHalfDone(t *testing.T) {
 	}{
 		{nothing, change{"put", "two"}, change{"remove", ""}, change{"remove", ""}, nothing},
 		{one, change{"put", "two"}, change{"remove", ""}, change{"remove", ""}, nothing},
-		{one, change{"remove", ""}, change{"remove", ""}, change{"remove", ""}, nothing},
 		{empty, change{"put", "two"}, change{"another", broken}, change{"put", "three"}, change{"put", "three"}.after(empty)},
-		{one, change{"put", unloadable}, change{"put", invalid}, change{"put", broken}, one},
 		{one, change{"main", unloadable}, change{"put", unloadable}, change{"main", invalid}, one},
 	} {
 		for n, again := 1, true; again; n++ {
@@ -301,7 +299,7 @@ func TestASecondKillLeavesNothingHalfDone(t *testing.T) {
 				p := serving(t, tt.files)
 				again = dies(p.configuration(), tt.first, n)
 				more = dies(p.configuration(), tt.second, m)
-				step = func(string) {}
+				step = func() {}
 				_ = tt.last.make(t.Context(), p.configuration())
 				p.expect(t, tt.want)
 				if t.Failed() {

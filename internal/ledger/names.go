@@ -91,6 +91,9 @@ var logicalLetters = strings.NewReplacer("_", "-", "*", "wildcard", "/", "-")
 // SiteFile is the name of an app's Caddy site file.
 func SiteFile(app string) string { return app + ".caddy" }
 
+// SiteApp is the app whose site file has the name.
+func SiteApp(file string) string { return strings.TrimSuffix(file, ".caddy") }
+
 // SitesDir is the directory of the site files, beside the main Caddyfile. Mount the
 // directory, not the files: replacing a file by a rename changes its inode.
 const SitesDir = "sites"

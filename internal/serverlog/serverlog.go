@@ -65,7 +65,7 @@ func Append(directory string, e Entry) error {
 	if err != nil {
 		return fmt.Errorf("writing an entry of the log: %w", err)
 	}
-	unlock, err := func() {}, error(nil)
+	unlock, err := hold(directory, (*flock.Flock).TryLockContext)
 	if err != nil {
 		return err
 	}

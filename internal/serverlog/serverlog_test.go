@@ -227,7 +227,7 @@ func TestALineWaitsForTheLock(t *testing.T) {
 	}()
 	select {
 	case err := <-written:
-		t.Errorf("it does not wait: %v", err)
+		t.Fatalf("it does not wait: %v", err)
 	case <-time.After(200 * time.Millisecond):
 	}
 	unlock()

@@ -12,10 +12,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
@@ -37,12 +40,17 @@ const (
 	Stack   = "alorigtest" // whose containers they are
 )
 
-// Run runs the tests of a package (its TestMain) and removes everything that they have made.
-func Run(m *testing.M) int {
+// Directory is for what the tests of a package share; "" where no Docker is wanted. It goes
+// with the containers.
+var Directory string
+
+// Run runs the tests of a package (its TestMain), after what they have to do before, and
+// removes everything that they have made.
+func Run(m *testing.M, before ...func() error) int {
 	if !wanted() {
 		return m.Run()
 	}
-	code, err := run(m)
+	code, err := run(m, before)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return max(code, 1)
@@ -52,7 +60,7 @@ func Run(m *testing.M) int {
 
 func wanted() bool { return os.Getenv("DOCKER_TESTS") != "" }
 
-func run(m *testing.M) (code int, err error) {
+func run(m *testing.M, before []func() error) (code int, err error) {
 	// Two packages, or two runs, would remove each other's containers.
 	lock := flock.New(filepath.Join(os.TempDir(), Prefix+"lock"))
 	if err := lock.Lock(); err != nil {
@@ -71,6 +79,11 @@ func run(m *testing.M) (code int, err error) {
 	if err := prepare(ctx, docker); err != nil {
 		return 1, err
 	}
+	for _, do := range before {
+		if err := do(); err != nil {
+			return 1, err
+		}
+	}
 	return m.Run(), nil
 }
 
@@ -78,19 +91,15 @@ var engine = sync.OnceValues(func() (*client.Client, error) {
 	return client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
 })
 
-// prepare makes image and network.
+// prepare makes directory, image and network.
 func prepare(ctx context.Context, docker *client.Client) error {
-	dir, err := os.MkdirTemp("", Prefix)
-	if err != nil {
+	var err error
+	if Directory, err = os.MkdirTemp("", Prefix+"dir"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // in the directory for such files
-	path := filepath.Join(dir, "app")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path,
-		"github.com/alorig/fleet/internal/containers/containerstest/testdata/app")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if said, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("building the program of the containers: %w\n%s", err, said)
+	path := filepath.Join(Directory, "app")
+	if err := Build("github.com/alorig/fleet/internal/containers/containerstest/testdata/app", path); err != nil {
+		return err
 	}
 	program, err := os.ReadFile(path)
 	if err != nil {
@@ -125,28 +134,55 @@ func prepare(ctx context.Context, docker *client.Client) error {
 	if strings.Contains(answer.String(), `"error"`) {
 		return fmt.Errorf("importing the image: %s", answer.String())
 	}
+	// An engine sometimes counts an end of a network too many, when a container was removed
+	// while it started, and lets the network go only after its own restart.
+	if _, err := docker.NetworkInspect(ctx, Network, network.InspectOptions{}); !cerrdefs.IsNotFound(err) {
+		return err
+	}
 	_, err = docker.NetworkCreate(ctx, Network, network.CreateOptions{})
 	return err
 }
 
-// clean removes everything whose name begins with the prefix.
-func clean(ctx context.Context, docker *client.Client) error {
-	left, err := List(ctx, docker, Prefix)
-	if err != nil {
-		return err
+// Build builds a static program.
+func Build(what, path string) error {
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, what)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if said, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("building %s: %w\n%s", what, err, said)
 	}
-	var problems []error
+	return nil
+}
+
+// clean removes everything whose name begins with the prefix, but the lock. Docker may still be
+// at work on a container whose program was killed.
+func clean(ctx context.Context, docker *client.Client) error {
+	_, err := backoff.Retry(ctx, func() (bool, error) { return true, cleanOnce(ctx, docker) },
+		backoff.WithBackOff(backoff.NewConstantBackOff(300*time.Millisecond)), backoff.WithMaxElapsedTime(30*time.Second))
+	if err != nil {
+		return fmt.Errorf("removing what tests have made: %w", err)
+	}
+	return nil
+}
+
+func cleanOnce(ctx context.Context, docker *client.Client) error {
+	left, err := List(ctx, docker, Prefix)
+	problems := []error{err}
 	for _, c := range left {
 		problems = append(problems, docker.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}))
 	}
-	problems = append(problems, docker.NetworkRemove(ctx, Network))
-	_, err = docker.ImageRemove(ctx, Image, image.RemoveOptions{Force: true})
-	for _, err := range append(problems, err) {
-		if err != nil && !cerrdefs.IsNotFound(err) {
-			return fmt.Errorf("removing what tests have made: %w", err)
-		}
+	if err := docker.NetworkRemove(ctx, Network); cerrdefs.IsPermissionDenied(err) && len(left) == 0 {
+		fmt.Fprintf(os.Stderr, "the network %s stays until Docker is started again: %v\n", Network, err)
+	} else {
+		problems = append(problems, err)
 	}
-	return nil
+	_, err = docker.ImageRemove(ctx, Image, image.RemoveOptions{Force: true})
+	problems = append(problems, err)
+	directories, err := filepath.Glob(filepath.Join(os.TempDir(), Prefix+"dir*"))
+	problems = append(problems, err)
+	for _, dir := range directories {
+		problems = append(problems, os.RemoveAll(dir))
+	}
+	return errors.Join(slices.DeleteFunc(problems, func(err error) bool { return err == nil || cerrdefs.IsNotFound(err) })...)
 }
 
 // List returns the containers whose names begin with a prefix, also stopped ones.

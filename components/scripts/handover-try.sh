@@ -1,3 +1,0 @@
-settle
-try
-end "$next"

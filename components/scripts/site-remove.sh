@@ -1,4 +1,0 @@
-[ -e "$sites/$file" ] || exit 0
-keep
-rm "$sites/$file"
-load

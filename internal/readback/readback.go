@@ -1,0 +1,126 @@
+// Package readback compares what Pulumi's state says is on the server with what is there. An
+// update changes only what differs from the state, so what somebody has stopped or removed
+// would stay so, and the update would call it unchanged.
+//
+// It looks at containers, site files and Redis users. What only a refresh can see, the
+// provider's resources in PostgreSQL and at Cloudflare, it leaves to `pulumi refresh`.
+package readback
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/alorig/fleet/internal/document"
+	"github.com/alorig/fleet/internal/ledger"
+)
+
+// Expected is what the state says, and what every update needs.
+type Expected struct {
+	Containers map[string]string // IDs by name, of the state
+	Services   []string          // shared services that another project makes
+	Sites      map[string]string // texts by file name, of the state
+	RedisUsers []string          // names, of the state
+}
+
+// Difference is what is there, held against what is expected.
+type Difference struct {
+	// Stopped are containers that are there and do not run. Starting them is all it takes.
+	Stopped []string
+	// Findings are what needs a decision or another command.
+	Findings []ledger.Finding
+}
+
+// None reports that all is as expected.
+func (d Difference) None() bool { return len(d.Stopped)+len(d.Findings) == 0 }
+
+// Refusal is the error that ends an update before it changes anything; nil when starting what
+// is stopped is all it takes.
+func (d Difference) Refusal() error {
+	if len(d.Findings) == 0 {
+		return nil
+	}
+	var lines []string
+	for _, f := range d.Findings {
+		lines = append(lines, "- "+f.String())
+	}
+	for _, name := range d.Stopped {
+		lines = append(lines, fmt.Sprintf("- %s: does not run. The next update starts it.", name))
+	}
+	return fmt.Errorf("the server is not as the state of this stack says, and nothing was changed:\n%s", strings.Join(lines, "\n"))
+}
+
+// Nothing reports that nothing is expected, as before the first update.
+func (e Expected) Nothing() bool {
+	return len(e.Containers)+len(e.Services)+len(e.Sites)+len(e.RedisUsers) == 0
+}
+
+// refresh is the command that mends what the state has and the server has not.
+const refresh = "Run `pulumi up --refresh`, which sees that it is gone and makes it again."
+
+// Compare holds the facts against what is expected. The answer is sorted.
+func Compare(e Expected, f document.Facts) Difference {
+	var d Difference
+	byName, byID := map[string]document.FactContainer{}, map[string]document.FactContainer{}
+	for _, c := range f.Containers {
+		byName[c.Name], byID[c.ID] = c, c
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.Containers)) {
+		d.container(name, e.Containers[name], byName, byID)
+	}
+	for _, name := range slices.Sorted(slices.Values(e.Services)) {
+		c, there := byName[name]
+		switch {
+		case !there:
+			d.add(name, "is missing", "every app needs the shared services", "Bring it back (docs/runbook.md, What Phase 0 must provide), and run the update again.")
+		case !c.Runs:
+			d.Stopped = append(d.Stopped, name)
+		}
+	}
+	for _, file := range slices.Sorted(maps.Keys(e.Sites)) {
+		hash, there := f.Sites[file]
+		mend := fmt.Sprintf("Run `pulumi up --replace '**%s'`, which puts it there again.", ledger.Logical(ledger.SiteApp(file), "site"))
+		switch {
+		case !there:
+			d.add("site file "+file, "is missing", "the state has it", mend)
+		case hash != fmt.Sprintf("%x", sha256.Sum256([]byte(e.Sites[file]))):
+			d.add("site file "+file, "was changed by hand", "the state has another text", "Move what was changed to the ledger. "+mend)
+		}
+	}
+	for _, user := range slices.Sorted(slices.Values(e.RedisUsers)) {
+		if f.RedisUsers != nil && !slices.Contains(f.RedisUsers, user) {
+			d.add("Redis user "+user, "is missing", "the state has it", fmt.Sprintf("Run `pulumi up --replace '**%s'`, which makes it again.", ledger.Logical(user, "redis-user")))
+		}
+	}
+	for _, what := range f.Unseen {
+		d.add("server", "could not be seen in full: "+what, "an update needs to know what is there", "Mend that, and run the update again.")
+	}
+	return d
+}
+
+func (d *Difference) container(name, id string, byName, byID map[string]document.FactContainer) {
+	c, there := byID[id]
+	other, taken := byName[name]
+	switch {
+	case there && !c.Runs && c.Name == name:
+		d.Stopped = append(d.Stopped, name)
+	case there && (c.Name == name || c.Name == ledger.PreviousName(name)):
+		// As it should be, or set aside in a handover that was cut short: the next one settles that.
+	case there:
+		d.add(name, "is called "+c.Name, "the state has it as "+name, fmt.Sprintf("Run `docker rename %s %s` on the server, and the update again.", c.Name, name))
+	case taken:
+		d.add(name, "is another container than the one that the state has", "the state has "+short(id)+", and this is "+short(other.ID),
+			"Run `alorig recover`, which tells whose it is.")
+	default:
+		d.add(name, "is missing", "the state has it", refresh)
+	}
+}
+
+func (d *Difference) add(subject, problem, says, remedy string) {
+	d.Findings = append(d.Findings, ledger.Finding{Subject: subject, Problem: problem, Ledger: says, Remedy: remedy})
+}
+
+// short is the beginning of an ID, as Docker prints it.
+func short(id string) string { return id[:min(len(id), 12)] }
