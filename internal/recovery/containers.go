@@ -76,9 +76,9 @@ type Declared struct {
 	Network    string          // "" where another project made it
 }
 
-// declared lists all names of ours. They include the apps that the rollout has not reached:
+// declaredBy lists all names of ours. They include the apps that the rollout has not reached:
 // the killed update may have been removing one of them.
-func declared(l ledger.Ledger, s settings.Settings) Declared {
+func declaredBy(l ledger.Ledger, s settings.Settings) Declared {
 	d := Declared{Migrations: map[string]bool{}}
 	stage, _ := l.Through(s.Rollout)
 	for _, app := range l.Apps {

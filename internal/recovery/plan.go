@@ -79,6 +79,7 @@ func MakePlan(f Found) Plan {
 	p.plan.Steps = append(p.plan.Steps, services...)
 	p.strangers()
 	p.networks()
+	p.stopped()
 	p.operations()
 	if p.found.NoLocks && !p.found.Trusted && len(p.plan.Steps) > 0 {
 		p.plan.Steps = nil
@@ -341,11 +342,16 @@ func short(id string) string { return id[:min(12, len(id))] }
 // cannot be created again is taken into the state. Other creates are forgotten: the next
 // update makes them again. All other resources are read anew.
 func (p *planner) operations() {
-	if len(p.found.Operations) == 0 {
+	if len(p.found.Operations)+len(p.found.Missing) == 0 {
 		return
 	}
 	targets := map[string]bool{}
 	forgotten := 0
+	var missing []string
+	for _, m := range p.found.Missing {
+		targets[m.URN] = true
+		missing = append(missing, m.Name)
+	}
 	for _, o := range p.found.Operations {
 		if o.Taken != "" {
 			p.undecided("%s %s cannot be created: there is %s. Remove it, if you know what it is.", o.kind(), o.Name, o.Taken)
@@ -369,14 +375,30 @@ func (p *planner) operations() {
 		urns = append(urns, urn)
 	}
 	slices.Sort(urns)
-	text := fmt.Sprintf("Refresh what was under way, %s", plural(len(p.found.Operations), "operation", "operations"))
+	var texts []string
+	if len(p.found.Operations) > 0 {
+		texts = append(texts, fmt.Sprintf("Refresh what was under way, %s", plural(len(p.found.Operations), "operation", "operations")))
+	}
 	if forgotten > 0 {
-		text += fmt.Sprintf(", and forget %s, which the next update makes again", plural(forgotten, "create", "creates"))
+		texts = append(texts, fmt.Sprintf("forget %s, which the next update makes again", plural(forgotten, "create", "creates")))
+	}
+	if len(missing) > 0 {
+		texts = append(texts, fmt.Sprintf("forget %s, which the state has and the server has not, so that the next update makes it again", strings.Join(missing, ", ")))
 	}
 	if len(urns) == 0 && p.found.Root != "" {
 		urns = []string{p.found.Root} // a target that has nothing to read
 	}
-	p.step(Step{Do: Settle, Name: p.found.Stack, URNs: urns}, "%s.", text)
+	p.step(Step{Do: Settle, Name: p.found.Stack, URNs: urns}, "%s.", capital(strings.Join(texts, ", and ")))
+}
+
+// stopped notes what the state has and does not run: it is in nobody's way, and no preview
+// tells.
+func (p *planner) stopped() {
+	for _, c := range p.found.Containers {
+		if c.InState && c.Status == "exited" && !slices.ContainsFunc(p.found.Declared.Slots, func(s Slot) bool { return s.Previous == c.Name }) {
+			p.note("The container %s does not run. The next update starts it.", c)
+		}
+	}
 }
 
 // capital returns a text as the beginning of a sentence.

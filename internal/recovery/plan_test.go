@@ -53,9 +53,15 @@ func TestRecoverPlan(t *testing.T) {
 	}{
 		{name: "nothing"},
 		{name: "a server as it should be", found: Found{
-			Containers: []Container{known("web", "running/healthy"), known("worker", "exited"), known("db", "running/healthy")},
+			Containers: []Container{known("web", "running/healthy"), known("worker", "running"), known("db", "running/healthy")},
 			Networks:   []Network{{Name: "net", ID: "n", Ours: true, InState: true, Containers: []string{"web"}}},
 		}},
+		{name: "a container that somebody has stopped", found: Found{Containers: []Container{known("worker", "exited")}},
+			notes: []string{"The container worker (exited) does not run. The next update starts it."}},
+		{name: "a container that somebody has removed", found: Found{Missing: []Missing{{"web", urn + "web"}}},
+			steps: []string{"settle test " + urn + "web"}},
+		{name: "one that is missing, beside what was under way", found: Found{Missing: []Missing{{"web", urn + "web"}}, Operations: []Operation{{Kind: "updating", Type: "a:b:C", Name: "x", URN: urn + "x", InState: true}}},
+			steps: []string{"settle test " + urn + "web " + urn + "x"}},
 
 		{name: "dead lock", found: Found{Locks: []Lock{lock(Dead)}}, steps: []string{"break-lock k"}},
 		{
@@ -146,7 +152,7 @@ func TestRecoverPlan(t *testing.T) {
 		{
 			name:  "the next version that is slow, beside nobody",
 			found: Found{Containers: []Container{known("web", "exited"), box("web_next", "running/unhealthy")}},
-			notes: []string{"web_next (unhealthy) serves in place of web"},
+			notes: []string{"The container web (exited) does not run", "web_next (unhealthy) serves in place of web"},
 		},
 		{
 			name:  "the next version that was never started",

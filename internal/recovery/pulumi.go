@@ -1,17 +1,21 @@
 package recovery
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 
+	"github.com/alorig/fleet/internal/declared"
 	"github.com/alorig/fleet/internal/pulumicli"
+	"github.com/alorig/fleet/internal/terminal"
 )
 
 // cli is the stack as the Pulumi CLI in the operator's own environment knows it.
@@ -63,6 +67,35 @@ func (s state) ids() map[string]bool {
 		}
 	}
 	return ids
+}
+
+// Missing is a container that the state has and the server has not. A failed update that
+// met it has used up the pending operation that would have told.
+type Missing struct {
+	Name string `json:"name"` // of the container
+	URN  string `json:"urn"`
+}
+
+// missing lists the containers that are not among those that exist, sorted by URN. Those of
+// pending operations are read again in any case.
+func (s state) missing(exist []Container, operations []Operation) []Missing {
+	there := map[string]bool{}
+	for _, c := range exist {
+		there[c.ID] = true
+	}
+	for _, o := range operations {
+		there[o.URN] = true
+	}
+	all := []Missing{}
+	for _, r := range s.Resources {
+		if string(r.Type) != declared.TypeContainer || r.Delete || there[string(r.ID)] || there[string(r.URN)] {
+			continue
+		}
+		name, _ := r.Outputs["name"].(string)
+		all = append(all, Missing{terminal.Line(cmp.Or(name, r.URN.Name())), string(r.URN)})
+	}
+	slices.SortFunc(all, func(a, b Missing) int { return cmp.Compare(a.URN, b.URN) })
+	return all
 }
 
 // adopt takes what exists into the state.

@@ -85,6 +85,7 @@ type Found struct {
 	Locks      []Lock      `json:"locks"`        // of this stack
 	Operations []Operation `json:"operations"`   // pending
 	Containers []Container `json:"containers"`   // with our label or a name of ours
+	Missing    []Missing   `json:"missing"`      // containers that the state has and the server has not
 	Networks   []Network   `json:"networks"`     // with the name of ours
 	Declared   Declared    `json:"-"`            // what the settings ask for
 	Root       string      `json:"-"`            // URN of the stack itself, "" in an empty state
@@ -97,7 +98,7 @@ type Found struct {
 func (r *Recovery) Look(ctx context.Context) (Found, error) {
 	f := Found{
 		Stack: r.options.Stack, Backend: r.backend.shown, NoLocks: !r.backend.holdsLocks(),
-		Declared: declared(r.options.Ledger, r.options.Settings), Trusted: r.options.HolderIsGone, LookedAt: time.Now().UTC().Truncate(time.Second),
+		Declared: declaredBy(r.options.Ledger, r.options.Settings), Trusted: r.options.HolderIsGone, LookedAt: time.Now().UTC().Truncate(time.Second),
 	}
 	var err error
 	if f.Locks, err = r.locks(ctx); err != nil {
@@ -112,6 +113,7 @@ func (r *Recovery) Look(ctx context.Context) (Found, error) {
 	if f.Containers, f.Networks, err = r.engine.look(ctx, r.options.Stack, f.Declared, state.ids()); err != nil {
 		return f, err
 	}
+	f.Missing = state.missing(f.Containers, f.Operations)
 	if err := r.lookOutside(ctx, f.Operations); err != nil {
 		return f, err
 	}
