@@ -25,13 +25,7 @@ func (f Fleet) readBack(ctx *pulumi.Context, s settings.Settings, built delivery
 	if err != nil {
 		return err
 	}
-	expected := readback.Of(state)
-	if s.Platform == workload.Existing {
-		for _, kind := range []ledger.Kind{ledger.Postgres, ledger.Redis, ledger.Caddy} {
-			service, _ := f.Ledger.Service(kind)
-			expected.Services = append(expected.Services, service.Container)
-		}
-	}
+	expected := f.Expected(s, state)
 	if expected.Nothing() {
 		return nil
 	}
@@ -51,7 +45,7 @@ func (f Fleet) readBack(ctx *pulumi.Context, s settings.Settings, built delivery
 	if put {
 		_ = ctx.Log.Info("The server's program was put in its place.", nil) // a message
 	}
-	facts, err := server.State(ctx.Context(), f.stateQuestion(ctx.Stack(), s))
+	facts, err := server.State(ctx.Context(), f.StateQuestion(ctx.Stack(), s))
 	if err != nil {
 		return err
 	}
@@ -62,8 +56,20 @@ func (f Fleet) readBack(ctx *pulumi.Context, s settings.Settings, built delivery
 	return f.startStopped(ctx, server, difference.Stopped)
 }
 
-// stateQuestion asks for what an update needs to know of the server.
-func (f Fleet) stateQuestion(stack string, s settings.Settings) document.State {
+// Expected is what a state says is on the server, and what every update needs there.
+func (f Fleet) Expected(s settings.Settings, state map[string]readback.Resource) readback.Expected {
+	expected := readback.Of(state)
+	if s.Platform == workload.Existing {
+		for _, kind := range []ledger.Kind{ledger.Postgres, ledger.Redis, ledger.Caddy} {
+			service, _ := f.Ledger.Service(kind)
+			expected.Services = append(expected.Services, service.Container)
+		}
+	}
+	return expected
+}
+
+// StateQuestion asks for what an update needs to know of the server of a stack.
+func (f Fleet) StateQuestion(stack string, s settings.Settings) document.State {
 	redis, _ := f.Ledger.Service(ledger.Redis)
 	question := document.State{
 		Header: document.NewHeader("", "server"), Stack: stack, Sites: ledger.SitesDirectory(s.CaddyDirectory),

@@ -66,6 +66,9 @@ func (s *server) redis(ctx context.Context, d *document.RedisUser) (redisuser.Re
 type notRunning struct{ found containers.Found }
 
 func (e notRunning) Error() string {
+	if e.found.Condition == handover.Missing {
+		return fmt.Sprintf("%s; make it anew with `pulumi up --refresh`, or as docs/runbook.md (Redis) says where Phase 0 has made it", e.found)
+	}
 	return fmt.Sprintf("%s; start it with `docker start %s`", e.found, e.found.Name)
 }
 

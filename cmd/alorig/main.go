@@ -70,7 +70,7 @@ fault and there is no verdict. connect and recover have their own.`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(checkCommand(), previewCommand(), ledgerCommand(), recoverCommand(), connectCommand(), setupCommand())
+	root.AddCommand(checkCommand(), previewCommand(), ledgerCommand(), recoverCommand(), connectCommand(), stateCommand(), setupCommand())
 	// cobra's command shows its help whatever it is asked for, and calls that a success.
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {

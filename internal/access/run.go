@@ -14,8 +14,11 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// maxAnswer is how much of what a command prints on the server is read, in bytes.
-const maxAnswer = 16 << 20
+// How much of what a command prints on the server is read, in bytes.
+const (
+	maxAnswer = 16 << 20
+	maxSaid   = 64 << 10 // on standard error
+)
 
 // CommandError is a command that ended on the server without success.
 type CommandError struct {
@@ -35,7 +38,7 @@ func (e *CommandError) Error() string {
 // runs on the server may go on.
 func (s *Server) Run(ctx context.Context, command string, stdin io.Reader) ([]byte, error) {
 	var out, said bytes.Buffer
-	stdout, stderr := &capped{w: &out, left: maxAnswer}, &capped{w: &said, left: maxAnswer}
+	stdout, stderr := &capped{w: &out, left: maxAnswer}, &capped{w: &said, left: maxSaid}
 	var code int
 	var err error
 	if s.tunnel != nil {

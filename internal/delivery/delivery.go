@@ -125,7 +125,7 @@ func environment(root, architecture string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	mod, err := modfile.ParseLax(file, text, nil)
+	mod, err := modfile.Parse(file, text, nil)
 	if err != nil {
 		return nil, fmt.Errorf("reading which toolchain builds it: %w", err)
 	}

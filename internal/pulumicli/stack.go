@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 )
 
 // Stack is a stack of the project in a directory, as the CLI knows it in the operator's own
@@ -44,4 +47,25 @@ func (s Stack) Secret(ctx context.Context, key string) (string, error) {
 		return "", err
 	}
 	return strings.TrimSuffix(value, "\n"), nil
+}
+
+// Export reads the stack's state. Its secrets stay encrypted.
+func (s Stack) Export(ctx context.Context) (apitype.DeploymentV3, error) {
+	var state apitype.DeploymentV3
+	out, err := s.Run(ctx, nil, "stack", "export")
+	if err != nil {
+		return state, err
+	}
+	var untyped apitype.UntypedDeployment
+	err = json.Unmarshal([]byte(out), &untyped)
+	if err == nil && len(untyped.Deployment) > 0 {
+		err = json.Unmarshal(untyped.Deployment, &state)
+	}
+	if err != nil {
+		return state, fmt.Errorf("the state of %s cannot be read: %w", s.Name, err)
+	}
+	if untyped.Version != 3 && untyped.Version != 4 {
+		return state, fmt.Errorf("the state of %s has version %d; accepted: 3, 4. This program is older than the Pulumi CLI: update it", s.Name, untyped.Version)
+	}
+	return state, nil
 }

@@ -28,9 +28,9 @@ type Expected struct {
 // Difference is what is there, held against what is expected.
 type Difference struct {
 	// Stopped are containers that are there and do not run. Starting them is all it takes.
-	Stopped []string
+	Stopped []string `json:"stopped"`
 	// Findings are what needs a decision or another command.
-	Findings []ledger.Finding
+	Findings []ledger.Finding `json:"findings"`
 }
 
 // None reports that all is as expected.
@@ -62,7 +62,7 @@ const refresh = "Run `pulumi up --refresh`, which sees that it is gone and makes
 
 // Compare holds the facts against what is expected. The answer is sorted.
 func Compare(e Expected, f document.Facts) Difference {
-	var d Difference
+	d := Difference{Stopped: []string{}, Findings: []ledger.Finding{}}
 	byName, byID := map[string]document.FactContainer{}, map[string]document.FactContainer{}
 	for _, c := range f.Containers {
 		byName[c.Name], byID[c.ID] = c, c

@@ -27,27 +27,6 @@ type cli struct {
 // state is the stack's state, of which only what is not secret is used.
 type state struct{ apitype.DeploymentV3 }
 
-// export reads the state. Its secrets stay encrypted.
-func (c cli) export(ctx context.Context) (state, error) {
-	out, err := c.Run(ctx, nil, "stack", "export")
-	if err != nil {
-		return state{}, err
-	}
-	var untyped apitype.UntypedDeployment
-	var s state
-	err = json.Unmarshal([]byte(out), &untyped)
-	if err == nil && len(untyped.Deployment) > 0 {
-		err = json.Unmarshal(untyped.Deployment, &s.DeploymentV3)
-	}
-	if err != nil {
-		return state{}, fmt.Errorf("the state of %s cannot be read: %w", c.Name, err)
-	}
-	if untyped.Version != 3 && untyped.Version != 4 {
-		return state{}, fmt.Errorf("the state of %s has version %d; accepted: 3, 4. This program is older than the Pulumi CLI: update it", c.Name, untyped.Version)
-	}
-	return s, nil
-}
-
 // root returns the URN of the stack itself, which is in every state but an empty one.
 func (s state) root() string {
 	for _, r := range s.Resources {

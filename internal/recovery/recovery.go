@@ -104,10 +104,11 @@ func (r *Recovery) Look(ctx context.Context) (Found, error) {
 	if f.Locks, err = r.locks(ctx); err != nil {
 		return f, err
 	}
-	state, err := r.cli.export(ctx)
+	exported, err := r.cli.Export(ctx)
 	if err != nil {
 		return f, err
 	}
+	state := state{exported}
 	f.Root = state.root()
 	f.Operations = state.operations()
 	if f.Containers, f.Networks, err = r.engine.look(ctx, r.options.Stack, f.Declared, state.ids()); err != nil {

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -69,6 +70,7 @@ type Server struct {
 	silent     bool
 	containers []Container
 	broken     string            // what `docker` says instead of working
+	shell      bool              // other commands are run
 	forwards   map[string]string // where addresses of containers really are
 	logins     int
 	sessions   int // that are open
@@ -122,6 +124,13 @@ func (s *Server) BreakDocker(words string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.broken = words
+}
+
+// AllowCommands makes the server run every command, in a shell of this machine.
+func (s *Server) AllowCommands() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shell = true
 }
 
 // Silence makes the server answer nothing on the connections that are open.
@@ -267,13 +276,16 @@ func (s *Server) session(c ssh.NewChannel) {
 		_ = ssh.Unmarshal(r.Payload, &command)
 		_ = r.Reply(true, nil)
 		s.mu.Lock()
-		broken := s.broken
+		broken, shell := s.broken, s.shell
 		s.mu.Unlock()
-		if command.Line != "docker system dial-stdio" {
+		other := command.Line != "docker system dial-stdio"
+		if other {
 			broken = "sh: " + command.Line + ": not found"
 		}
 		status := struct{ Status uint32 }{}
-		if broken != "" {
+		if other && shell {
+			status.Status = execute(channel, command.Line)
+		} else if broken != "" {
 			_, _ = fmt.Fprintln(channel.Stderr(), broken)
 			status.Status = 1
 		} else if engine, err := net.Dial("tcp", s.docker.Listener.Addr().String()); err == nil {
@@ -282,6 +294,25 @@ func (s *Server) session(c ssh.NewChannel) {
 		_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(status))
 		return
 	}
+}
+
+// execute runs a command and returns its exit code. Like sshd it does not wait for input that
+// the command does not want.
+func execute(channel ssh.Channel, line string) uint32 {
+	cmd := exec.Command("/bin/sh", "-c", line)
+	cmd.Stdout, cmd.Stderr = channel, channel.Stderr()
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return 255
+	}
+	go func() {
+		_, _ = io.Copy(stdin, channel)
+		_ = stdin.Close()
+	}()
+	if err := cmd.Run(); err != nil {
+		return uint32(max(cmd.ProcessState.ExitCode(), 1))
+	}
+	return 0
 }
 
 func (s *Server) forward(c ssh.NewChannel) {
