@@ -50,9 +50,8 @@ type Configuration struct {
 	Say       func(format string, args ...any) // notes a change that was made
 }
 
-// How long a change waits for another one, how often it looks, and how long Caddy may take to
-// load a configuration. A load is not interrupted: it would go on inside the container and
-// could overtake the one that undoes it.
+// How long a change waits for another one, how often it looks, and how long one command of
+// Caddy may take.
 const (
 	lockWait = 15 * time.Minute
 	lockPoll = 50 * time.Millisecond
@@ -199,14 +198,16 @@ func (c Configuration) load(ctx context.Context) error {
 	return c.reload(ctx)
 }
 
+// reload is not interrupted: it would go on inside the container and could overtake the one
+// that undoes it.
 func (c Configuration) reload(ctx context.Context) error {
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), patience)
-	defer stop()
-	return c.ask(ctx, "", "reload", "--config", mainFile)
+	return c.ask(context.WithoutCancel(ctx), "", "reload", "--config", mainFile)
 }
 
 // ask runs a command of Caddy. Its last lines are shown only if it refuses.
 func (c Configuration) ask(ctx context.Context, stdin string, words ...string) error {
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
 	return do(func() error {
 		said, code, err := c.Caddy.Run(ctx, stdin, words...)
 		if err != nil {
