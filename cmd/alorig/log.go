@@ -113,7 +113,7 @@ func (l logReader) ask(cmd *cobra.Command, f stacks.Fleet, app string) (document
 	text, err := server.Run(ctx, strings.Join(words, " "), nil)
 	var failed *access.CommandError
 	switch {
-	case errors.As(err, &failed) && (failed.Code == 127 || failed.Code == 126): // as shells say it
+	case errors.As(err, &failed) && failed.Code == 1: // as shells say it
 		return told, fmt.Errorf("there is no program on the server that keeps a log (%s); run `pulumi up` once, which puts it there", failed.Said)
 	case err != nil:
 		return told, fmt.Errorf("asking %s on the server: %w", program, err)
@@ -130,7 +130,7 @@ func (l logReader) ask(cmd *cobra.Command, f stacks.Fleet, app string) (document
 // happening is a line of the log, and what is said below it.
 type happening struct {
 	at                       time.Time
-	who, what, result, lasts string
+	who, what, lasts, result string
 	below                    []string
 }
 
@@ -151,7 +151,7 @@ func showLog(w io.Writer, told document.Log, since time.Time, zone *time.Locatio
 	var table bytes.Buffer
 	columns := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	for _, h := range all {
-		fmt.Fprintf(columns, "%s\t%s\t%s\t%s\t%s\n", h.at.In(zone).Format(logTime), h.who, h.what, h.result, h.lasts)
+		fmt.Fprintf(columns, "%s\t%s\t%s\t%s\t%s\n", h.at.In(zone).Format(logTime), h.who, h.what, h.lasts, h.result)
 	}
 	_ = columns.Flush() // a buffer takes everything
 	for i, line := range strings.Split(strings.TrimSuffix(table.String(), "\n"), "\n") {
@@ -160,7 +160,7 @@ func showLog(w io.Writer, told document.Log, since time.Time, zone *time.Locatio
 		}
 		line = strings.TrimRight(line, " ")
 		if all[i].result == failedResult {
-			line = strings.Replace(line, " "+failedResult+" ", " "+color.RedString(failedResult)+" ", 1)
+			line = strings.TrimSuffix(line, failedResult) + color.RedString(failedResult)
 		}
 		fmt.Fprintln(w, line)
 		for _, text := range all[i].below {

@@ -51,12 +51,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		Version: version(),
 		Short:   "Judge and show the Alorig fleet, open the way to it, recover from a killed update",
 		Long: `alorig judges and shows the fleet that this repository declares. For that it needs no
-account, no credential and no plugin, and changes nothing. Three verbs reach the server,
+account, no credential and no plugin, and changes nothing. Four verbs reach the server,
 and need what "pulumi up" needs: connect opens the way to PostgreSQL for as long as a
-command runs, recover clears what a killed update left, and log shows what was done there.
+command runs, recover clears what a killed update left, state holds the server against
+Pulumi's state, and log shows what was done there.
 
 Exit codes: 0 clean, 1 a rule refuses the fleet, 2 the input or the machine is at
-fault and there is no verdict. connect, log and recover have their own.`,
+fault and there is no verdict. These four have their own.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		// A misspelt command must not look like success.
@@ -70,7 +71,7 @@ fault and there is no verdict. connect, log and recover have their own.`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(checkCommand(), previewCommand(), ledgerCommand(), recoverCommand(), connectCommand(), stateCommand(), setupCommand())
+	root.AddCommand(checkCommand(), previewCommand(), ledgerCommand(), recoverCommand(), connectCommand(), stateCommand(), logCommand(), setupCommand())
 	// cobra's command shows its help whatever it is asked for, and calls that a success.
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {

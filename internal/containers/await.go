@@ -15,8 +15,8 @@ import (
 // Wait says for what [AwaitReady] waits.
 type Wait struct {
 	Name string
-	// Steady is how long the probe must have passed, without a restart, before the container
-	// counts as ready. It is for a program whose probe passes as soon as its process exists.
+	// Steady is how long the process must have run before a probe that passes counts, by the
+	// clock of this machine. It is for a program whose probe passes as soon as its process exists.
 	Steady time.Duration
 	// Once gives up as soon as the container does not run, or Docker calls it unhealthy, since
 	// Docker does not start it again. Otherwise it may still recover.
@@ -53,22 +53,15 @@ func AwaitReady(ctx context.Context, docker *client.Client, patience time.Durati
 
 func awaitOne(ctx context.Context, docker *client.Client, patience time.Duration, wait Wait) error {
 	began := time.Now()
-	var since time.Time // the first time that it was ready, as this very process
-	var process string
 	looking := &watch{docker: docker, name: wait.Name}
 	for {
 		asked := time.Now()
 		f, err := looking.look(ctx)
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case f.Condition != handover.Ready:
-			since = time.Time{}
-		case since.IsZero() || process != f.ID+f.Started:
-			since, process = asked, f.ID+f.Started
 		}
 		switch {
-		case f.Condition == handover.Ready && (time.Since(since) >= wait.Steady || f.health == "healthy"):
+		case f.Condition == handover.Ready && f.ran(asked) >= wait.Steady:
 			return nil
 		case wait.Once && f.Condition != handover.Ready && f.Condition != handover.Starting && f.Condition != handover.Created:
 			return NotReady{Found: f}

@@ -135,7 +135,9 @@ func TestAContainerIsRemovedInEveryState(t *testing.T) {
 		"stopped": func(t *testing.T, name string) error { return containers.Stop(t.Context(), docker, name) },
 		"paused":  func(t *testing.T, name string) error { return docker.ContainerPause(t.Context(), name) },
 		"is being removed by somebody else": func(t *testing.T, name string) error {
-			go docker.ContainerRemove(t.Context(), name, container.RemoveOptions{Force: true})
+			for range 5 {
+				go docker.ContainerRemove(t.Context(), name, container.RemoveOptions{Force: true})
+			}
 			return nil
 		},
 		"falls over":    nil,

@@ -39,6 +39,15 @@ func (f Found) probed() bool { return f.healthcheck != nil && len(f.healthcheck.
 // On reports whether the container is on the network.
 func (f Found) On(name string) bool { return f.networks[name] != nil }
 
+// ran is how long the process had run at a moment; 0 where that is not known.
+func (f Found) ran(at time.Time) time.Duration {
+	started, err := time.Parse(time.RFC3339Nano, f.Started)
+	if err != nil {
+		return 0
+	}
+	return at.Sub(started)
+}
+
 // Address is the container's IP address on the network; "" without one.
 func (f Found) Address(name string) string {
 	if endpoint := f.networks[name]; endpoint != nil {

@@ -128,7 +128,7 @@ type Ready struct {
 // Awaited is a container that is waited for.
 type Awaited struct {
 	Name string `json:"name"`
-	// Steady is for how many seconds its probe must have passed, without a restart.
+	// Steady is for how many seconds its process must have run.
 	Steady int `json:"steadySeconds,omitempty"`
 }
 

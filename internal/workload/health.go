@@ -14,9 +14,9 @@ import (
 type Probe struct {
 	Test []string // "CMD" and the words of a command, or "CMD-SHELL" and a line for a shell
 	Timing
-	// Steady is how long an update wants the probe to have passed, without a restart, before
-	// it takes the program for ready. It is for a probe that passes as soon as the process
-	// exists; 0 is for one that passes only when the program works.
+	// Steady is how long the process must have run before an update takes a probe that passes
+	// for an answer. It is for a probe that passes as soon as the process exists; 0 is for one
+	// that passes only when the program works.
 	Steady time.Duration
 }
 
