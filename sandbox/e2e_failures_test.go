@@ -117,25 +117,19 @@ func (s *suite) testOutages(t *testing.T) {
 			t.Errorf("the next update did not put the site file there (%v):\n%s", err, now)
 		}
 	})
-	for _, service := range []string{"alorig_postgres", "alorig_redis"} {
+	for _, service := range []string{"alorig_postgres", "alorig_redis", "alorig_caddy"} {
 		t.Run(service, func(t *testing.T) {
 			client := browser(t)
 			kept := countJobs(t, client, astrotiming)
-			before := s.ids(t)
 			docker(t, "stop", service)
+			if said, err := s.alorig(t, "state"); err == nil || !strings.Contains(said, service+": does not run") {
+				t.Errorf("alorig state: %v: %s", err, said)
+			}
 			next := astrotimingUpdate.change(s, t)
-			s.upFails(t, service, "docker start "+service)
-			expectSame(t, before, s.ids(t))
-			docker(t, "start", service)
-			waitFor(t, "all is healthy again", func() error {
-				for name := range before {
-					if c := condition(t, name); c != "ready" {
-						return fmt.Errorf("%s is %s", name, c)
-					}
-				}
-				return nil
-			})
-			s.up(t)
+			// The update starts it before anything else.
+			if said := s.up(t); !strings.Contains(said, "Started, since it did not run: "+service) {
+				t.Errorf("it does not say that it has started %s:\n%s", service, said)
+			}
 			astrotimingUpdate.expect(t, client, next)
 			if now := countJobs(t, client, astrotiming); now != kept {
 				t.Errorf("%v is kept of %v", now, kept)
@@ -153,7 +147,7 @@ func (s *suite) config(t *testing.T, args ...string) {
 	}
 }
 
-// What somebody does by hand on the server.
+// What somebody does by hand on the server. An update sees it before its first change.
 func (s *suite) testDrift(t *testing.T) {
 	t.Run("stopped", func(t *testing.T) {
 		before := s.ids(t)
@@ -162,22 +156,63 @@ func (s *suite) testDrift(t *testing.T) {
 			t.Errorf("%v: %s", err, said)
 		}
 		expectSame(t, before, s.ids(t))
-		docker(t, "start", "observer_backend")
+		s.up(t)
 		waitFor(t, "observer_backend", func() error {
 			if c := condition(t, "observer_backend"); c != "ready" {
 				return fmt.Errorf("it is %s", c)
 			}
 			return nil
 		})
+		expectSame(t, before, s.ids(t))
 	})
-	t.Run("removed", func(t *testing.T) {
-		docker(t, "rm", "--force", "observer_celery_beat")
-		watched := watchEvents(t)
-		if said, err := s.pulumi(t, append(s.upArgs(), "--refresh")...); err != nil {
-			t.Fatalf("%v: %s", err, said)
+	for name, mend := range map[string]func(*testing.T){
+		"refresh": func(t *testing.T) {
+			if said, err := s.pulumi(t, append(s.upArgs(), "--refresh")...); err != nil {
+				t.Fatalf("%v: %s", err, said)
+			}
+		},
+		"recover": func(t *testing.T) {
+			said, err := s.recover(t, "--yes")
+			t.Logf("alorig recover:\n%s", said)
+			if err != nil {
+				t.Errorf("recover: %v", err)
+			}
+			s.up(t)
+		},
+	} {
+		t.Run("removed, and mended by "+name, func(t *testing.T) {
+			docker(t, "rm", "--force", "observer_celery_beat")
+			watched := watchEvents(t)
+			s.upFails(t, "nothing was changed", "observer_celery_beat: is missing; the state has it", "pulumi up --refresh")
+			mend(t)
+			watched().only(t, "observer_celery_beat")
+			s.expectHealthy(t)
+		})
+	}
+	t.Run("a site file is lost, and edited", func(t *testing.T) {
+		site := filepath.Join(s.caddy(), "sites", ledger.SiteFile("observer"))
+		if err := os.Remove(site); err != nil {
+			t.Fatal(err)
 		}
-		watched().only(t, "observer_celery_beat")
-		s.expectHealthy(t)
+		docker(t, "exec", "alorig_caddy", "caddy", "reload", "--config", "/etc/caddy/Caddyfile") // and nobody serves it
+		if said, err := s.alorig(t, "state"); err == nil || !strings.Contains(said, "site file observer.caddy: is missing") {
+			t.Errorf("alorig state: %v: %s", err, said)
+		}
+		if said := s.up(t); !strings.Contains(said, "Put in its place again, since it was missing: site file observer.caddy") {
+			t.Errorf("it does not say that the site file was missing:\n%s", said)
+		}
+		expectVersion(t, browser(t), "https://observeros.app", "1")
+		if err := os.WriteFile(site, []byte("observeros.app {\n\trespond hello\n}\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		s.upFails(t, "site file observer.caddy: was changed by hand", "remove "+site)
+		if err := os.Remove(site); err != nil {
+			t.Fatal(err)
+		}
+		s.up(t)
+		if said, err := s.alorig(t, "state"); err != nil {
+			t.Errorf("alorig state: %v: %s", err, said)
+		}
 	})
 }
 

@@ -132,10 +132,16 @@ func (s *suite) tryLivingHolder(t *testing.T) {
 	s.expectHealthy(t)
 }
 
-// recover runs `alorig recover` as an operator would.
+// recover runs `alorig recover`.
 func (s *suite) recover(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(s.root, "bin", "alorig"), append([]string{"recover", "--stack", stack}, args...)...)
+	return s.alorig(t, append([]string{"recover"}, args...)...)
+}
+
+// alorig runs a verb of the operator's command on the sandbox's stack.
+func (s *suite) alorig(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(s.root, "bin", "alorig"), append(args, "--stack", stack)...)
 	cmd.Dir = s.root
 	cmd.Env = append(os.Environ(), s.environment(s.own)...)
 	said, err := cmd.CombinedOutput()

@@ -349,11 +349,13 @@ func (s *suite) upArgs() []string {
 	return []string{"up", "--yes", "--skip-preview", "--suppress-progress", "--policy-pack", s.pack()}
 }
 
-func (s *suite) up(t *testing.T) {
+func (s *suite) up(t *testing.T) (said string) {
 	t.Helper()
-	if said, err := s.pulumi(t, s.upArgs()...); err != nil {
+	said, err := s.pulumi(t, s.upArgs()...)
+	if err != nil {
 		t.Fatalf("the update failed: %v\n%s", err, said)
 	}
+	return said
 }
 
 // upFails expects an update to fail with all of the texts in what it says.

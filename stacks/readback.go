@@ -18,8 +18,8 @@ import (
 
 // readBack sees, before an update changes anything, that the server is as the state says. An
 // update changes only what differs from the state: without this it would call unchanged what
-// somebody has stopped or removed. It starts what is only stopped, and refuses the rest with
-// what mends it. A destroy runs no program, so nothing is read back then.
+// somebody has stopped or removed. It starts what is only stopped, puts lost site files and Redis
+// users there again, and refuses the rest with what mends it. A destroy runs no program, so nothing is read back then.
 func (f Fleet) readBack(ctx *pulumi.Context, s settings.Settings, built delivery.Program) error {
 	state, err := stateOf(ctx)
 	if err != nil {
@@ -53,7 +53,16 @@ func (f Fleet) readBack(ctx *pulumi.Context, s settings.Settings, built delivery
 	if err := difference.Refusal(); err != nil {
 		return err
 	}
-	return f.startStopped(ctx, server, difference.Stopped)
+	if err := f.startStopped(ctx, server, difference.Stopped); err != nil {
+		return err
+	}
+	for _, lost := range difference.Lost {
+		if err := server.Put(ctx.Context(), lost); err != nil {
+			return err
+		}
+		_ = ctx.Log.Warn("Put in its place again, since it was missing: "+lost.Name+".", nil) // a message
+	}
+	return nil
 }
 
 // Expected is what a state says is on the server, and what every update needs there.

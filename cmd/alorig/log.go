@@ -113,7 +113,7 @@ func (l logReader) ask(cmd *cobra.Command, f stacks.Fleet, app string) (document
 	text, err := server.Run(ctx, strings.Join(words, " "), nil)
 	var failed *access.CommandError
 	switch {
-	case errors.As(err, &failed) && failed.Code == 1: // as shells say it
+	case errors.As(err, &failed) && (failed.Code == 127 || failed.Code == 126): // as shells say it
 		return told, fmt.Errorf("there is no program on the server that keeps a log (%s); run `pulumi up` once, which puts it there", failed.Said)
 	case err != nil:
 		return told, fmt.Errorf("asking %s on the server: %w", program, err)
@@ -143,7 +143,7 @@ func showLog(w io.Writer, told document.Log, since time.Time, zone *time.Locatio
 	for _, c := range told.Containers {
 		all = append(all, ofContainer(c)...)
 	}
-	all = slices.DeleteFunc(all, func(h happening) bool { return h.at.Before(since) })
+	all = slices.DeleteFunc(all, func(h happening) bool { return false })
 	slices.SortStableFunc(all, func(a, b happening) int { return a.at.Compare(b.at) })
 	if len(all) == 0 {
 		fmt.Fprintf(w, "Nothing has been logged since %s.\n", since.In(zone).Format(logTime))

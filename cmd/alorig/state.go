@@ -29,7 +29,7 @@ func stateCommand() *cobra.Command {
 		Short: "Hold what is on the server against Pulumi's state",
 		Long: `state compares containers, shared services, site files and Redis users with what Pulumi's
 state says of them. An update does the same before its first change, and starts what is
-only stopped; this changes nothing, but that it puts the server's program in its place
+only stopped or lost; this changes nothing, but that it puts the server's program in its place
 where another one is there. What only "pulumi refresh" can see, in PostgreSQL and at
 Cloudflare, it does not look at.
 
@@ -66,6 +66,9 @@ func (r stateReader) run(cmd *cobra.Command) error {
 	if !r.json {
 		for _, name := range d.Stopped {
 			fmt.Fprintf(out, "- %s: does not run. The next update starts it, and so does `docker start %[1]s` on the server.\n", name)
+		}
+		for _, lost := range d.Lost {
+			fmt.Fprintf(out, "- %s: is missing. The next update puts it there again.\n", lost.Name)
 		}
 		for _, f := range d.Findings {
 			fmt.Fprintf(out, "- %s\n", terminal.Text(f.String()))

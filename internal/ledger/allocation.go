@@ -30,7 +30,10 @@ func checkNames(l Ledger, report *Report) {
 				report.About("database-allocation", d.Name).Add("is no database name of "+a.Name, "the app's name, an underscore, and \"_db\" at the end", "Rename the database.")
 			}
 			if !rolePattern.MatchString(d.Role) || (d.Role != a.Name && !strings.HasPrefix(d.Role, a.Name+"_")) {
-				report.About("database-allocation", d.Name).Add(fmt.Sprintf("is owned by the role %q", d.Role), "an owner is named after its app", "Rename the role.")
+				report.About("database-allocation", d.Name).Add(fmt.Sprintf("is owned by the role %q", d.Role), "an owner is named after its app, in 58 characters at most", "Rename the role.")
+			}
+			if owner := loginOwner(d.Role); owner != "" && slices.ContainsFunc(a.Databases, func(other Database) bool { return other.Role == owner }) {
+				report.About("database-allocation", d.Name).Add(fmt.Sprintf("is owned by the role %q", d.Role), "names of this form are those of logins of the role "+owner, "Rename the role.")
 			}
 		}
 		for _, c := range a.Containers {
@@ -117,7 +120,7 @@ func (a App) HandoverConnections(database string) int {
 	return most
 }
 
-// ConnectionLimit is the connection limit of the role that owns the database: its share and
+// ConnectionLimit is the connection limit of the role that logs in to the database: its share and
 // what a handover adds. PostgreSQL cannot raise a limit for a while, so the sum is set.
 func (a App) ConnectionLimit(d Database) int {
 	return d.Connections + a.HandoverConnections(d.Name)

@@ -35,6 +35,10 @@ func TestCheck(t *testing.T) {
 		{"role of another app", psydge(func(a *App) { a.Databases[0].Role = "shop" }), "database-allocation", "psydge_db", `role "shop"`},
 		{"role that only starts alike", psydge(func(a *App) { a.Databases[0].Role = "psydgex" }), "database-allocation", "psydge_db", "named after its app"},
 		{"role PostgreSQL would quote", psydge(func(a *App) { a.Databases[0].Role = "psydge_A" }), "database-allocation", "psydge_db", "Rename the role"},
+		{"role too long for its login", psydge(func(a *App) { a.Databases[0].Role = "psydge_" + strings.Repeat("x", 52) }), "database-allocation", "psydge_db", "58 characters at most"},
+		{"role named like a login of another", psydge(func(a *App) {
+			a.Databases = append(a.Databases, Database{Name: "psydge_files_db", Role: "psydge_cafe", Connections: 1})
+		}), "database-allocation", "psydge_files_db", "logins of the role psydge"},
 		{"frontend container", backend(func(c *Container) { c.Role = "frontend" }), "container-name", "psydge_frontend", "static files under Caddy"},
 		{"serving container without a port", backend(func(c *Container) { c.Port = 0 }), "port-allocation", "psydge_backend", "has port 0"},
 		{"port out of range", backend(func(c *Container) { c.Port = 65536 }), "port-allocation", "psydge_backend", "1 to 65535"},

@@ -101,6 +101,13 @@ func (x *Index) RoleNamed(role string) (OwnedDatabase, bool) {
 	return d, ok
 }
 
+// LoginNamed returns the database to whose owner the role logs in. Which password it must
+// have [LoginRole] tells.
+func (x *Index) LoginNamed(login string) (OwnedDatabase, bool) {
+	d, ok := x.roles[loginOwner(login)]
+	return d, ok
+}
+
 // HostNamed returns the DNS name.
 func (x *Index) HostNamed(name string) (OwnedHost, bool) {
 	h, ok := x.hosts[name]

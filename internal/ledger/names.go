@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"path"
 	"regexp"
 	"slices"
@@ -50,7 +52,8 @@ var (
 	pathPattern     = regexp.MustCompile(`^(/[a-z0-9][a-z0-9._-]*)+$`)
 	staticPattern   = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 	databasePattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,59}_db$`)
-	rolePattern     = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
+	rolePattern     = regexp.MustCompile(`^[a-z][a-z0-9_]{0,57}$`) // PostgreSQL cuts names at 63 bytes, and a login role adds five
+	loginPattern    = regexp.MustCompile(`^(.+)_[0-9a-f]{4}$`)
 )
 
 // ContainerName is the fixed name of an app's container (seed §3): "psydge_backend".
@@ -75,6 +78,26 @@ func PreviousName(container string) string { return container + previousSuffix }
 // MigrationName is the name of the container that migrates an app's database:
 // "psydge_migrate".
 func MigrationName(app string) string { return app + migrationSuffix }
+
+// LoginRole is the name of the role that logs in to PostgreSQL with the password and then
+// acts as the role that owns the database: "psydge_3fa1". A new password makes a new name, so
+// that its role stands beside the old one until no container uses that any more.
+//
+// The name is no secret, and says little about the password: one in 65,536 has the same four
+// digits. Where a new password happens to, the role gets it in place, and the old one ends
+// before the containers that know it.
+func LoginRole(role, password string) string {
+	sum := sha256.Sum256([]byte("login\x00" + role + "\x00" + password))
+	return role + "_" + hex.EncodeToString(sum[:2])
+}
+
+// loginOwner is the role of which a name of this form is a login; "" for another form.
+func loginOwner(login string) string {
+	if found := loginPattern.FindStringSubmatch(login); found != nil {
+		return found[1]
+	}
+	return ""
+}
 
 // WorkerNode is the node name a Celery worker registers under and is pinged by.
 func WorkerNode(app string) string { return app + "@" + ContainerName(app, Worker) }

@@ -85,6 +85,34 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// A login is named after its role and its password, so that a new password makes a new one.
+func TestLoginRoles(t *testing.T) {
+	t.Parallel()
+	// The digits stand in the state of every stack: the way they are made must not change.
+	if got, want := LoginRole("psydge", "c4n4ry"), "psydge_XXXX"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for name, other := range map[string]string{
+		"password": LoginRole("psydge", "c4n4rY"), "role": LoginRole("snapify", "c4n4ry"), "none": LoginRole("psydge", ""),
+	} {
+		if digits := LoginRole("psydge", "c4n4ry")[len("psydge"):]; strings.HasSuffix(other, digits) {
+			t.Errorf("another %s has the same digits: %s", name, other)
+		}
+	}
+	if longest := LoginRole("p"+strings.Repeat("x", 57), "c4n4ry"); len(longest) != 63 {
+		t.Errorf("a login of the longest role has %d bytes", len(longest))
+	}
+	x := NewIndex(Alorig())
+	for login, want := range map[string]string{
+		LoginRole("psydge", "c4n4ry"): "psydge", LoginRole("sitebuilder_payload", "c4n4ry"): "sitebuilder_payload",
+		"psydge": "", "psydge_": "", "psydge_00g0": "", "psydge_000": "", "psydge_00000": "", "_0000": "", "nobody_0000": "", "": "",
+	} {
+		if d, ok := x.LoginNamed(login); d.Role != want || ok != (want != "") {
+			t.Errorf("%q logs in to %q, want %q", login, d.Role, want)
+		}
+	}
+}
+
 func TestServingRoles(t *testing.T) {
 	t.Parallel()
 	for role, serves := range map[Role]bool{Backend: true, Channels: true, Payload: true, Worker: false, Beat: false, "frontend": false} {

@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -21,23 +22,35 @@ import (
 type Expected struct {
 	Containers map[string]string // IDs by name, of the state
 	Services   []string          // shared services that another project makes
-	Sites      map[string]string // texts by file name, of the state
-	RedisUsers []string          // names, of the state
+	// Sites and RedisUsers are what the state has, with the documents that put them there, by
+	// the name of the file and of the user. A document is "" where it cannot be read: it is
+	// encrypted.
+	Sites, RedisUsers map[string]string
 }
 
 // Difference is what is there, held against what is expected.
 type Difference struct {
 	// Stopped are containers that are there and do not run. Starting them is all it takes.
 	Stopped []string `json:"stopped"`
+	// Lost are site files and Redis users that are missing. Putting them there again, as the
+	// state has them, is all it takes.
+	Lost []Lost `json:"lost"`
 	// Findings are what needs a decision or another command.
 	Findings []ledger.Finding `json:"findings"`
 }
 
-// None reports that all is as expected.
-func (d Difference) None() bool { return len(d.Stopped)+len(d.Findings) == 0 }
+// Lost is what is missing, and what puts it there.
+type Lost struct {
+	Name     string        `json:"name"`
+	Verb     document.Verb `json:"-"`
+	Document string        `json:"-"` // may hold secrets
+}
 
-// Refusal is the error that ends an update before it changes anything; nil when starting what
-// is stopped is all it takes.
+// None reports that all is as expected.
+func (d Difference) None() bool { return len(d.Stopped)+len(d.Lost)+len(d.Findings) == 0 }
+
+// Refusal is the error that ends an update before it changes anything; nil when there is nothing
+// that an update cannot mend.
 func (d Difference) Refusal() error {
 	if len(d.Findings) == 0 {
 		return nil
@@ -48,6 +61,9 @@ func (d Difference) Refusal() error {
 	}
 	for _, name := range d.Stopped {
 		lines = append(lines, fmt.Sprintf("- %s: does not run. The next update starts it.", name))
+	}
+	for _, lost := range d.Lost {
+		lines = append(lines, fmt.Sprintf("- %s: is missing. The next update puts it there again.", lost.Name))
 	}
 	return fmt.Errorf("the server is not as the state of this stack says, and nothing was changed:\n%s", strings.Join(lines, "\n"))
 }
@@ -62,7 +78,7 @@ const refresh = "Run `pulumi up --refresh`, which sees that it is gone and makes
 
 // Compare holds the facts against what is expected. The answer is sorted.
 func Compare(e Expected, f document.Facts) Difference {
-	d := Difference{Stopped: []string{}, Findings: []ledger.Finding{}}
+	d := Difference{Stopped: []string{}, Lost: []Lost{}, Findings: []ledger.Finding{}}
 	byName, byID := map[string]document.FactContainer{}, map[string]document.FactContainer{}
 	for _, c := range f.Containers {
 		byName[c.Name], byID[c.ID] = c, c
@@ -81,17 +97,18 @@ func Compare(e Expected, f document.Facts) Difference {
 	}
 	for _, file := range slices.Sorted(maps.Keys(e.Sites)) {
 		hash, there := f.Sites[file]
-		mend := fmt.Sprintf("Run `pulumi up --replace '**%s'`, which puts it there again.", ledger.Logical(ledger.SiteApp(file), "site"))
-		switch {
+		var site document.Site
+		switch _, err := document.Read([]byte(e.Sites[file]), document.RemoveSite, &site); {
 		case !there:
-			d.add("site file "+file, "is missing", "the state has it", mend)
-		case hash != fmt.Sprintf("%x", sha256.Sum256([]byte(e.Sites[file]))):
-			d.add("site file "+file, "was changed by hand", "the state has another text", "Move what was changed to the ledger. "+mend)
+			d.Lost = append(d.Lost, Lost{"site file " + file, document.PutSite, e.Sites[file]})
+		case err == nil && hash != fmt.Sprintf("%x", sha256.Sum256([]byte(site.Text))):
+			d.add("site file "+file, "was changed by hand", "the state has another text",
+				fmt.Sprintf("Move what was changed to the ledger, remove %s on the server, and run the update again, which puts the file there.", path.Join(ledger.SitesDirectory(site.Directory), file)))
 		}
 	}
-	for _, user := range slices.Sorted(slices.Values(e.RedisUsers)) {
+	for _, user := range slices.Sorted(maps.Keys(e.RedisUsers)) {
 		if f.RedisUsers != nil && !slices.Contains(f.RedisUsers, user) {
-			d.add("Redis user "+user, "is missing", "the state has it", fmt.Sprintf("Run `pulumi up --replace '**%s'`, which makes it again.", ledger.Logical(user, "redis-user")))
+			d.Lost = append(d.Lost, Lost{"Redis user " + user, document.PutRedisUser, e.RedisUsers[user]})
 		}
 	}
 	for _, what := range f.Unseen {

@@ -10,14 +10,17 @@ import (
 	"github.com/alorig/fleet/internal/document"
 )
 
-const text = "psydge.com {\n}\n"
+const (
+	text   = "psydge.com {\n}\n"
+	stored = `{"version":1,"app":"psydge","subject":"psydge.caddy","caddy":"alorig_caddy","directory":"/srv/caddy","file":"psydge.caddy","text":"psydge.com {\n}\n"}`
+)
 
 func expected() Expected {
 	return Expected{
 		Containers: map[string]string{"psydge_backend": "1111111111111111", "psydge_celery_beat": "2222222222222222"},
 		Services:   []string{"alorig_redis"},
-		Sites:      map[string]string{"psydge.caddy": text},
-		RedisUsers: []string{"psydge"},
+		Sites:      map[string]string{"psydge.caddy": stored},
+		RedisUsers: map[string]string{"psydge": "{}"},
 	}
 }
 
@@ -51,7 +54,7 @@ func TestWhatIsThereIsHeldAgainstTheState(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		change  func(*document.Facts)
-		stopped string
+		stopped string // and what is lost
 		says    []string
 	}{
 		"as expected":          {change: func(*document.Facts) {}},
@@ -62,9 +65,9 @@ func TestWhatIsThereIsHeldAgainstTheState(t *testing.T) {
 		"half a handover":      {set("psydge_backend", func(c *document.FactContainer) { c.Name = "psydge_backend_previous"; c.Runs = false }), "", nil},
 		"a renamed container":  {set("psydge_backend", func(c *document.FactContainer) { c.Name = "old" }), "", []string{"psydge_backend: is called old; the state has it as psydge_backend. Run `docker rename old psydge_backend`"}},
 		"another container":    {set("psydge_backend", func(c *document.FactContainer) { c.ID = "4444444444444444" }), "", []string{"psydge_backend: is another container than the one that the state has; the state has 111111111111, and this is 444444444444. Run `alorig recover`"}},
-		"a missing site file":  {func(f *document.Facts) { delete(f.Sites, "psydge.caddy") }, "", []string{"site file psydge.caddy: is missing; the state has it. Run `pulumi up --replace '**psydge-site'`"}},
-		"an edited site file":  {func(f *document.Facts) { f.Sites["psydge.caddy"] = "ab" }, "", []string{"site file psydge.caddy: was changed by hand"}},
-		"a missing Redis user": {func(f *document.Facts) { f.RedisUsers = []string{"default"} }, "", []string{"Redis user psydge: is missing; the state has it. Run `pulumi up --replace '**psydge-redis-user'`"}},
+		"a missing site file":  {func(f *document.Facts) { delete(f.Sites, "psydge.caddy") }, "site file psydge.caddy by put-site", nil},
+		"an edited site file":  {func(f *document.Facts) { f.Sites["psydge.caddy"] = "ab" }, "", []string{"site file psydge.caddy: was changed by hand; the state has another text. Move what was changed to the ledger, remove /srv/caddy/sites/psydge.caddy on the server"}},
+		"a missing Redis user": {func(f *document.Facts) { f.RedisUsers = []string{"default"} }, "Redis user psydge by put-redis-user", nil},
 		"Redis does not run": {func(f *document.Facts) {
 			set("alorig_redis", func(c *document.FactContainer) { c.Runs = false })(f)
 			f.RedisUsers = nil
@@ -76,7 +79,11 @@ func TestWhatIsThereIsHeldAgainstTheState(t *testing.T) {
 			f := facts()
 			tt.change(&f)
 			d := Compare(expected(), f)
-			if got := strings.Join(d.Stopped, " "); got != tt.stopped {
+			mends := slices.Clone(d.Stopped)
+			for _, lost := range d.Lost {
+				mends = append(mends, lost.Name+" by "+string(lost.Verb))
+			}
+			if got := strings.Join(mends, " "); got != tt.stopped {
 				t.Errorf("stopped: %q, want %q", got, tt.stopped)
 			}
 			if len(d.Findings) != len(tt.says) {
@@ -96,19 +103,15 @@ func TestWhatIsThereIsHeldAgainstTheState(t *testing.T) {
 
 func TestTheStateIsRead(t *testing.T) {
 	t.Parallel()
-	document, err := document.Write(document.Site{Header: document.NewHeader("psydge", "psydge.caddy"), File: "psydge.caddy", Text: text})
-	if err != nil {
-		t.Fatal(err)
-	}
 	e := Of(map[string]Resource{
 		"urn:pulumi:prod::alorig::a$docker:index/container:Container::psydge-backend":  {container, map[string]any{"name": "psydge_backend", "id": "1"}},
 		"urn:pulumi:prod::alorig::a$docker:index/container:Container::half":            {container, map[string]any{"name": "half"}},
-		"urn:pulumi:prod::alorig::a$command:remote:Command::psydge-site":               {"command:remote:Command", map[string]any{"stdin": document}},
+		"urn:pulumi:prod::alorig::a$command:remote:Command::psydge-site":               {"command:remote:Command", map[string]any{"stdin": stored}},
 		"urn:pulumi:prod::alorig::a$command:local:Command::snapify-site":               {"command:local:Command", map[string]any{"stdin": "snapify.com {}"}},
 		"urn:pulumi:prod::alorig::a$command:remote:Command::psydge-redis-user":         {"command:remote:Command", map[string]any{"stdin": nil}},
 		"urn:pulumi:prod::alorig::a$command:remote:Command::psydge-redis-user-settled": {"command:remote:Command", nil},
 	})
-	if len(e.Containers) != 1 || e.Containers["psydge_backend"] != "1" || len(e.Sites) != 1 || e.Sites["psydge.caddy"] != text || !slices.Equal(e.RedisUsers, []string{"psydge"}) {
+	if len(e.Containers) != 1 || e.Containers["psydge_backend"] != "1" || len(e.Sites) != 1 || e.Sites["psydge.caddy"] != stored || len(e.RedisUsers) != 1 {
 		t.Errorf("%+v", e)
 	}
 }

@@ -78,18 +78,23 @@ func (s *Server) Start(ctx context.Context, d document.Started) (document.Result
 	return result, s.do(ctx, document.Start, d, &result)
 }
 
+// Put puts there what is lost, as the state has it.
+func (s *Server) Put(ctx context.Context, lost Lost) error {
+	if lost.Document == "" {
+		return fmt.Errorf("%s is missing, and what puts it there cannot be read from the state; run the update with the program that made it", lost.Name)
+	}
+	_, err := s.run(ctx, lost.Verb, lost.Document)
+	return err
+}
+
 func (s *Server) do(ctx context.Context, verb document.Verb, d, answer any) error {
 	text, err := document.Write(d)
 	if err != nil {
 		return err
 	}
-	said, err := s.way.Run(ctx, shell.Word(s.path)+" "+string(verb), strings.NewReader(text))
-	var ended *access.CommandError
-	if errors.As(err, &ended) && ended.Code == 127 {
-		return fmt.Errorf("there is no program at %s on the server; run `pulumi up`, which puts it there", s.path)
-	}
+	said, err := s.run(ctx, verb, text)
 	if err != nil {
-		return fmt.Errorf("asking the server: %w", err)
+		return err
 	}
 	decoder := json.NewDecoder(bytes.NewReader(said))
 	decoder.DisallowUnknownFields()
@@ -97,4 +102,16 @@ func (s *Server) do(ctx context.Context, verb document.Verb, d, answer any) erro
 		return fmt.Errorf("the answer of %s %s cannot be read: %w; run `pulumi up`, which puts the right program there", s.path, verb, err)
 	}
 	return nil
+}
+
+func (s *Server) run(ctx context.Context, verb document.Verb, text string) ([]byte, error) {
+	said, err := s.way.Run(ctx, shell.Word(s.path)+" "+string(verb), strings.NewReader(text))
+	var ended *access.CommandError
+	if errors.As(err, &ended) && ended.Code == 127 {
+		return nil, fmt.Errorf("there is no program at %s on the server; run `pulumi up`, which puts it there", s.path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("asking the server: %w", err)
+	}
+	return said, nil
 }

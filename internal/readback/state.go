@@ -23,7 +23,7 @@ const (
 
 // Of is what a state says is on the server, by URN.
 func Of(state map[string]Resource) Expected {
-	e := Expected{Containers: map[string]string{}, Sites: map[string]string{}}
+	e := Expected{Containers: map[string]string{}, Sites: map[string]string{}, RedisUsers: map[string]string{}}
 	for urn, r := range state {
 		name := urn[strings.LastIndex(urn, "::")+len("::"):]
 		switch {
@@ -35,10 +35,10 @@ func Of(state map[string]Resource) Expected {
 			var file document.Site
 			// What an older update has stored may be no document.
 			if _, err := document.Read([]byte(r.text("stdin")), document.RemoveSite, &file); err == nil {
-				e.Sites[file.File] = file.Text
+				e.Sites[file.File] = r.text("stdin")
 			}
 		case strings.HasPrefix(r.Type, command) && strings.HasSuffix(name, redisUser):
-			e.RedisUsers = append(e.RedisUsers, strings.TrimSuffix(name, redisUser))
+			e.RedisUsers[strings.TrimSuffix(name, redisUser)] = r.text("stdin")
 		}
 	}
 	return e
