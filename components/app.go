@@ -20,6 +20,7 @@ type AppArgs struct {
 	Workloads []workload.Spec
 	Images    map[string]string              // references by image name
 	Secrets   map[string]pulumi.StringOutput // the app's secrets by name
+	Logins    map[string]string              // login roles by the role that owns the database
 	Platform  *Platform
 
 	Address    string            // the server's public IPv4 address
@@ -172,7 +173,8 @@ func newStores(ctx *pulumi.Context, args *AppArgs, within pulumi.ResourceOption)
 			return s, err
 		}
 		created, err := NewDatabase(ctx, ledger.Logical(args.App.Name, db.Name), &DatabaseArgs{
-			App: args.App, Database: db, Server: postgres.Container, Port: postgres.Port, Password: password,
+			App: args.App, Database: db, Server: postgres.Container, Port: postgres.Port,
+			Login: args.Logins[db.Role], Password: password,
 		}, within, afterPlatform)
 		if err != nil {
 			return s, err

@@ -17,12 +17,17 @@ type DatabaseArgs struct {
 	Database ledger.Database
 	Server   string              // container name of PostgreSQL
 	Port     int                 // its port inside the network
-	Password pulumi.StringOutput // the role's password; a secret
+	Login    string              // the role that logs in with the password; see [ledger.LoginRole]
+	Password pulumi.StringOutput // its password; a secret
 }
 
-// Database is a database and the role that owns it. The role has its own password and
-// connection limit, and nobody else may connect to the database. All of it is protected
-// and retained, so that neither a destroy nor a new name drops data.
+// Database is a database, the role that owns it, and the role that logs in. Nobody else may
+// connect to the database. All but the login is protected and retained, so that neither a
+// destroy nor a new name drops data.
+//
+// The login has the password and the connection limit, and acts as the owner, to whom belongs
+// what it makes. It is named after its password: a changed one is a role more, and Pulumi drops
+// the one before at the end of the update, when all containers know the new one.
 type Database struct {
 	pulumi.ResourceState
 
@@ -32,8 +37,8 @@ type Database struct {
 	Ready pulumi.Resource
 }
 
-// NewDatabase registers the role, the database, the revoked PUBLIC privileges and the
-// extensions, one after the other: concurrent grants fail in PostgreSQL.
+// NewDatabase registers the owner, the database, the revoked PUBLIC privileges, the
+// extensions and the login, one after the other: concurrent grants fail in PostgreSQL.
 func NewDatabase(ctx *pulumi.Context, name string, args *DatabaseArgs, opts ...pulumi.ResourceOption) (*Database, error) {
 	database := &Database{}
 	inputs := pulumi.Map{
@@ -50,10 +55,7 @@ func NewDatabase(ctx *pulumi.Context, name string, args *DatabaseArgs, opts ...p
 	}
 	app, db := args.App.Name, args.Database
 	role, err := postgresql.NewRole(ctx, ledger.Logical(app, "role", db.Role), &postgresql.RoleArgs{
-		Name:            pulumi.String(db.Role),
-		Login:           pulumi.Bool(true),
-		Password:        args.Password,
-		ConnectionLimit: pulumi.Int(args.App.ConnectionLimit(db)),
+		Name: pulumi.String(db.Role),
 	}, kept()...)
 	if err != nil {
 		return nil, fmt.Errorf("registering role %s: %w", db.Role, err)
@@ -87,8 +89,19 @@ func NewDatabase(ctx *pulumi.Context, name string, args *DatabaseArgs, opts ...p
 		}
 		database.Ready = installed
 	}
+	database.Ready, err = postgresql.NewRole(ctx, ledger.Logical(app, "login", args.Login), &postgresql.RoleArgs{
+		Name:            pulumi.String(args.Login),
+		Login:           pulumi.Bool(true),
+		Password:        args.Password,
+		ConnectionLimit: pulumi.Int(args.App.ConnectionLimit(db)),
+		Roles:           pulumi.StringArray{pulumi.String(db.Role)},
+		AssumeRole:      pulumi.String(db.Role),
+	}, pulumi.Parent(database), pulumi.DependsOn([]pulumi.Resource{database.Ready}))
+	if err != nil {
+		return nil, fmt.Errorf("registering role %s: %w", args.Login, err)
+	}
 	database.URL = args.Password.ApplyT(func(password string) string {
-		return connectionURL("postgres", db.Role, password, args.Server, args.Port, db.Name)
+		return connectionURL("postgres", args.Login, password, args.Server, args.Port, db.Name)
 	}).(pulumi.StringOutput)
 	if err := ctx.RegisterResourceOutputs(database, inputs); err != nil {
 		return nil, fmt.Errorf("registering outputs of database %q: %w", name, err)

@@ -44,7 +44,7 @@ func secretKeys() []string {
 }
 
 // secrets reads the machine's secrets and makes those that are missing. The file is written
-// only then, and replaced as a whole: without it the volumes cannot be read any more.
+// only then.
 func (s sandbox) secrets() (ownSecrets, error) {
 	own := ownSecrets{Values: map[string]string{}}
 	text, err := os.ReadFile(s.file("secrets.json"))
@@ -66,7 +66,13 @@ func (s sandbox) secrets() (ownSecrets, error) {
 	if !made {
 		return own, nil
 	}
-	text, err = json.MarshalIndent(own, "", "  ")
+	return own, s.keep(own)
+}
+
+// keep writes the machine's secrets. The file is replaced as a whole: without it the volumes
+// cannot be read any more.
+func (s sandbox) keep(own ownSecrets) error {
+	text, err := json.MarshalIndent(own, "", "  ")
 	if err == nil {
 		err = os.WriteFile(s.file("secrets.json.new"), text, 0o600)
 	}
@@ -74,9 +80,9 @@ func (s sandbox) secrets() (ownSecrets, error) {
 		err = os.Rename(s.file("secrets.json.new"), s.file("secrets.json"))
 	}
 	if err != nil {
-		return own, fmt.Errorf("keeping the sandbox's secrets: %w", err)
+		return fmt.Errorf("keeping the sandbox's secrets: %w", err)
 	}
-	return own, nil
+	return nil
 }
 
 func random() string {

@@ -139,6 +139,8 @@ func (s *suite) testExistingPlatform(t *testing.T) {
 		e.succeeds(t, e.connected(t, append(args, "--expect-no-changes", "--policy-pack", s.pack(), "--diff")...))
 	}
 	untouched("after the next previews")
+	t.Run("keys", e.rotateKeys)
+	untouched("after other keys")
 
 	e.succeeds(t, e.command(t, "state", "unprotect", "--all", "--yes"))
 	e.succeeds(t, e.connected(t, "destroy", "--yes", "--skip-preview", "--suppress-progress"))
@@ -388,8 +390,13 @@ func (e *existing) configure(t *testing.T, hostKey string) {
 	} {
 		e.set(t, key, value)
 	}
-	set := e.command(t, "config", "set", "--secret", settings.Project+":sshPrivateKey")
-	set.Stdin = strings.NewReader(e.key)
+	e.setSecret(t, "sshPrivateKey", e.key)
+}
+
+func (e *existing) setSecret(t *testing.T, key, value string) {
+	t.Helper()
+	set := e.command(t, "config", "set", "--secret", settings.Project+":"+key)
+	set.Stdin = strings.NewReader(value)
 	if said, err := set.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, said)
 	}

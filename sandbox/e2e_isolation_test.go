@@ -98,16 +98,17 @@ func (s *suite) tryDatabases(t *testing.T) {
 		return found
 	}
 
+	// The role logs in and then acts as the owner of the database.
 	type account struct {
-		role, database, password string
-		limit                    int
+		role, owner, database, password string
+		limit                           int
 	}
 	var accounts []account
 	want := []string{"postgres", "template0", "template1"}
 	for _, app := range fleet.Apps {
 		for _, d := range app.Databases {
 			password := s.own.Values["secrets."+app.Name+"."+workload.DatabasePasswordKey(app, d)]
-			accounts = append(accounts, account{d.Role, d.Name, password, app.ConnectionLimit(d)})
+			accounts = append(accounts, account{ledger.LoginRole(d.Role, password), d.Role, d.Name, password, app.ConnectionLimit(d)})
 			want = append(want, d.Name)
 		}
 	}
@@ -126,15 +127,27 @@ func (s *suite) tryDatabases(t *testing.T) {
 	if open := column("SELECT datname FROM pg_database WHERE datallowconn AND has_database_privilege('public', datname, 'CONNECT')"); len(open) > 0 {
 		t.Errorf("open to every role: %v", open)
 	}
-	if member := column("SELECT r.rolname FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member WHERE r.rolname NOT LIKE 'pg\\_%' AND NOT r.rolsuper"); len(member) > 0 {
-		t.Errorf("members of other roles: %v", member)
+	want = nil
+	for _, a := range accounts {
+		want = append(want, a.role+" of "+a.owner)
+	}
+	members := column("SELECT r.rolname || ' of ' || pg_get_userbyid(m.roleid) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member WHERE r.rolname NOT LIKE 'pg\\_%' AND NOT r.rolsuper")
+	slices.Sort(members)
+	if slices.Sort(want); !slices.Equal(members, want) {
+		t.Errorf("the members of roles are %v, want %v", members, want)
 	}
 
 	// A ledger of somebody else in the app's own database, which only an administrator's
 	// mistake can put there.
 	const foreign = "isolation_foreign"
 	for i, a := range accounts {
-		t.Run(a.role, func(t *testing.T) {
+		t.Run(a.owner, func(t *testing.T) {
+			if c, err := logIn(t, address, a.owner, a.password, a.database); sqlState(err) != wrongPassword {
+				if err == nil {
+					_ = c.Close(ctx)
+				}
+				t.Errorf("the owner itself logs in: %v, want it to have no password", err)
+			}
 			for _, database := range databases {
 				c, err := logIn(t, address, a.role, a.password, database)
 				if err == nil {
@@ -166,9 +179,9 @@ func (s *suite) tryDatabases(t *testing.T) {
 			other := accounts[(i+1)%len(accounts)]
 			for _, statement := range []string{
 				"DROP SCHEMA IF EXISTS " + foreign + " CASCADE",
-				"CREATE SCHEMA " + foreign + " AUTHORIZATION " + other.role,
+				"CREATE SCHEMA " + foreign + " AUTHORIZATION " + other.owner,
 				"CREATE TABLE " + foreign + ".secrets AS SELECT 'hers' AS what",
-				"ALTER TABLE " + foreign + ".secrets OWNER TO " + other.role,
+				"ALTER TABLE " + foreign + ".secrets OWNER TO " + other.owner,
 				"GRANT USAGE ON SCHEMA " + foreign + " TO PUBLIC",
 			} {
 				if _, err := in.Exec(ctx, statement); err != nil {
@@ -191,12 +204,13 @@ func (s *suite) tryDatabases(t *testing.T) {
 				}
 			}
 			for _, statement := range []string{
-				"CREATE ROLE isolation", "CREATE ROLE isolation SUPERUSER", "CREATE DATABASE isolation", "DROP ROLE " + other.role,
-				"ALTER ROLE " + a.role + " SUPERUSER", "ALTER ROLE " + a.role + " CREATEDB", "ALTER ROLE " + a.role + " CONNECTION LIMIT -1",
-				"ALTER ROLE " + other.role + " PASSWORD 'x'", "GRANT " + other.role + " TO " + a.role, "GRANT pg_read_all_data TO " + a.role,
-				"SET ROLE " + other.role, "SET ROLE postgres", "SET SESSION AUTHORIZATION " + other.role,
-				"ALTER DATABASE " + other.database + " OWNER TO " + a.role, "DROP DATABASE " + other.database, "ALTER DATABASE " + other.database + " RENAME TO mine",
-				"GRANT CONNECT ON DATABASE " + other.database + " TO " + a.role, "GRANT CONNECT ON DATABASE postgres TO " + a.role,
+				"CREATE ROLE isolation", "CREATE ROLE isolation SUPERUSER", "CREATE DATABASE isolation", "DROP ROLE " + other.role, "DROP ROLE " + other.owner,
+				"ALTER ROLE " + a.owner + " LOGIN", "ALTER ROLE " + a.owner + " SUPERUSER", "ALTER ROLE " + a.role + " SUPERUSER", "ALTER ROLE " + a.role + " CREATEDB", "ALTER ROLE " + a.role + " CONNECTION LIMIT -1",
+				"ALTER ROLE " + other.role + " PASSWORD 'x'", "GRANT " + other.owner + " TO " + a.role, "GRANT " + other.role + " TO " + a.owner,
+				"GRANT " + a.owner + " TO " + other.role, "GRANT pg_read_all_data TO " + a.role,
+				"SET ROLE " + other.role, "SET ROLE " + other.owner, "SET ROLE postgres", "SET SESSION AUTHORIZATION " + other.role,
+				"ALTER DATABASE " + other.database + " OWNER TO " + a.owner, "DROP DATABASE " + other.database, "ALTER DATABASE " + other.database + " RENAME TO mine",
+				"GRANT CONNECT ON DATABASE " + other.database + " TO " + a.owner, "GRANT CONNECT ON DATABASE postgres TO " + a.owner,
 				"SELECT * FROM " + foreign + ".secrets", "UPDATE " + foreign + ".secrets SET what = 'mine'", "DROP TABLE " + foreign + ".secrets", "DROP SCHEMA " + foreign + " CASCADE",
 				"TRUNCATE " + foreign + ".secrets", "CREATE TABLE " + foreign + ".mine (n integer)", "GRANT SELECT ON " + foreign + ".secrets TO PUBLIC",
 				"SELECT * FROM pg_authid", "SELECT * FROM pg_shadow", "SELECT * FROM pg_hba_file_rules",
@@ -204,7 +218,7 @@ func (s *suite) tryDatabases(t *testing.T) {
 				"CREATE TEMPORARY TABLE lines (line text); COPY lines FROM '/etc/passwd'", "SELECT lo_import('/etc/passwd')",
 				"CREATE EXTENSION dblink", "CREATE EXTENSION postgres_fdw", "CREATE EXTENSION file_fdw",
 				"ALTER SYSTEM SET max_connections = 1000", "SELECT pg_reload_conf()", "SELECT pg_rotate_logfile()",
-				"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> current_user LIMIT 1",
+				"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> session_user LIMIT 1",
 				"CREATE PUBLICATION everything FOR ALL TABLES", "CREATE TABLESPACE mine LOCATION '/tmp'",
 			} {
 				// The simple protocol takes two statements at once.
@@ -213,21 +227,34 @@ func (s *suite) tryDatabases(t *testing.T) {
 				}
 			}
 			var seen int
-			if err := c.QueryRow(ctx, "SELECT count(*) FROM pg_stat_activity WHERE usename <> current_user AND query NOT IN ('', '<insufficient privilege>')").Scan(&seen); err != nil || seen > 0 {
+			if err := c.QueryRow(ctx, "SELECT count(*) FROM pg_stat_activity WHERE usename <> session_user AND query NOT IN ('', '<insufficient privilege>')").Scan(&seen); err != nil || seen > 0 {
 				t.Errorf("sees %d statements of others (%v)", seen, err)
+			}
+			// Whatever a pool does between two uses, what is made belongs to the owner, or the
+			// login could not go.
+			for _, statement := range []string{"SELECT 1", "RESET ROLE", "SET SESSION AUTHORIZATION DEFAULT", "DISCARD ALL"} {
+				var acts string
+				_, err := c.Exec(ctx, statement, pgx.QueryExecModeSimpleProtocol)
+				if err == nil {
+					err = c.QueryRow(ctx, "SELECT current_user", pgx.QueryExecModeSimpleProtocol).Scan(&acts)
+				}
+				if err != nil || acts != a.owner {
+					t.Errorf("after %s it acts as %q (%v), want %s", statement, acts, err, a.owner)
+				}
 			}
 			if err := c.Close(ctx); err != nil {
 				t.Error(err)
 			}
 
-			var limit int
-			var super, createRole, createDB, replication, bypass bool
-			if err := admin.QueryRow(ctx, "SELECT rolconnlimit, rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls FROM pg_roles WHERE rolname = $1", a.role).
-				Scan(&limit, &super, &createRole, &createDB, &replication, &bypass); err != nil {
-				t.Fatal(err)
+			for _, role := range []string{a.role, a.owner} {
+				var reaches bool
+				if err := admin.QueryRow(ctx, "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls FROM pg_roles WHERE rolname = $1", role).Scan(&reaches); err != nil || reaches {
+					t.Errorf("%s is superuser, makes roles or databases, replicates or bypasses: %t, %v", role, reaches, err)
+				}
 			}
-			if limit != a.limit || super || createRole || createDB || replication || bypass {
-				t.Errorf("limit %d, want %d; superuser %t, makes roles %t and databases %t, replicates %t, bypasses %t", limit, a.limit, super, createRole, createDB, replication, bypass)
+			var limit int
+			if err := admin.QueryRow(ctx, "SELECT rolconnlimit FROM pg_roles WHERE rolname = $1", a.role).Scan(&limit); err != nil || limit != a.limit {
+				t.Errorf("its connection limit is %d (%v), want %d", limit, err, a.limit)
 			}
 			s.fillConnections(t, admin, address, a.role, a.password, a.database, a.limit)
 		})
@@ -285,16 +312,22 @@ const logLength = "100000"
 
 func dialRedis(t *testing.T, address, user, password string) *redisConn {
 	t.Helper()
+	conn := reachRedis(t, address)
+	if _, err := conn.do("HELLO", "2", "AUTH", user, password, "SETNAME", clientName); err != nil {
+		t.Fatalf("%s does not log in: %v", user, err)
+	}
+	return conn
+}
+
+// reachRedis is a connection that has not logged in.
+func reachRedis(t *testing.T, address string) *redisConn {
+	t.Helper()
 	c, err := net.DialTimeout("tcp", address, 5*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	conn := &redisConn{c, bufio.NewReader(c)}
-	if _, err := conn.do("HELLO", "2", "AUTH", user, password, "SETNAME", clientName); err != nil {
-		t.Fatalf("%s does not log in: %v", user, err)
-	}
-	return conn
+	return &redisConn{c, bufio.NewReader(c)}
 }
 
 // do sends a command and returns its answer: a string, an int64, a slice of answers or nil.

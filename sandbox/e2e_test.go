@@ -39,6 +39,7 @@ var parts = []part{
 	{"handover", (*suite).testHandover},
 	{"rollback", (*suite).testRollback},
 	{"both", (*suite).testHandoverOfTwoContainers},
+	{"rotation", (*suite).testRotation},
 	{"failures", (*suite).testFailuresLeaveTheOldVersion},
 	{"outages", (*suite).testOutages},
 	{"drift", (*suite).testDrift},
@@ -458,15 +459,21 @@ func (s *suite) testUpFromNothing(t *testing.T) {
 }
 
 func (s *suite) testPreviewsAreEmpty(t *testing.T) {
+	s.expectNoChanges(t)
+	started := time.Now()
+	s.up(t)
+	s.figures["up without a change"] = time.Since(started)
+}
+
+// expectNoChanges expects that the next update would change nothing.
+func (s *suite) expectNoChanges(t *testing.T) {
+	t.Helper()
 	for _, args := range [][]string{{"preview"}, {"preview", "--refresh"}} {
 		said, err := s.pulumi(t, append(args, "--expect-no-changes", "--policy-pack", s.pack(), "--diff")...)
 		if err != nil {
 			t.Errorf("%v is not empty: %v\n%s", args, err, said)
 		}
 	}
-	started := time.Now()
-	s.up(t)
-	s.figures["up without a change"] = time.Since(started)
 }
 
 // versions are images made from the demo project's: the next version, and such as fail in

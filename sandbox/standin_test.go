@@ -678,10 +678,10 @@ func (p *standIn) makeRecord(inputs []byte) (string, error) {
 // changeDatabase does what the PostgreSQL provider does.
 func (p *standIn) changeDatabase(ctx context.Context, kind string, inputs []byte) error {
 	var in struct {
-		Name, Password, Owner, Encoding, Database, Role, ObjectType string
-		Login                                                       bool
-		ConnectionLimit                                             int
-		Privileges                                                  []string
+		Name, Password, Owner, Encoding, Database, Role, ObjectType, AssumeRole string
+		Login                                                                   bool
+		ConnectionLimit                                                         int
+		Privileges, Roles                                                       []string
 	}
 	if err := read(inputs, &in); err != nil {
 		return err
@@ -692,9 +692,15 @@ func (p *standIn) changeDatabase(ctx context.Context, kind string, inputs []byte
 	switch kind {
 	case declared.TypeRole:
 		unless = "SELECT FROM pg_roles WHERE rolname = $1"
-		statements = []string{
-			"CREATE ROLE " + name,
-			fmt.Sprintf("ALTER ROLE %s LOGIN CONNECTION LIMIT %d PASSWORD '%s'", name, in.ConnectionLimit, strings.ReplaceAll(in.Password, "'", "''")),
+		statements = []string{"CREATE ROLE " + name}
+		if in.Login {
+			statements = append(statements, fmt.Sprintf("ALTER ROLE %s LOGIN CONNECTION LIMIT %d PASSWORD '%s'", name, in.ConnectionLimit, strings.ReplaceAll(in.Password, "'", "''")))
+		}
+		for _, role := range in.Roles {
+			statements = append(statements, fmt.Sprintf("GRANT %s TO %s", pgx.Identifier{role}.Sanitize(), name))
+		}
+		if in.AssumeRole != "" {
+			statements = append(statements, fmt.Sprintf("ALTER ROLE %s SET ROLE TO %s", name, pgx.Identifier{in.AssumeRole}.Sanitize()))
 		}
 	case declared.TypeDatabase:
 		unless = "SELECT FROM pg_database WHERE datname = $1"

@@ -273,6 +273,21 @@ func set(typ, name, path string, value any) change {
 	return func(d *declaration) { edit(d.get(typ, name), path, value) }
 }
 
+// login changes the role that logs in as psydge.
+func login(path string, value any) change {
+	return func(d *declaration) { edit(d.login(), path, value) }
+}
+
+// login is the role that logs in as psydge, whatever its password makes its name.
+func (d *declaration) login() *declared.Resource {
+	for i := range d.resources {
+		if r := &d.resources[i]; r.Type == role && strings.HasPrefix(r.Name, "psydge-login-") {
+			return r
+		}
+	}
+	panic("nobody logs in as psydge")
+}
+
 func container(name, path string, value any) change {
 	return set(declared.TypeContainer, name, path, value)
 }
@@ -376,6 +391,7 @@ var declarations = []mutation{
 	{"app without its worker", drop(declared.TypeContainer, "psydge-celery-worker"), "rollout-order", "lacks psydge_celery_worker"},
 	{"app without its database", drop(database, "psydge-database-psydge-db"), "rollout-order", "lacks the database psydge_db"},
 	{"app without its role", drop(role, "psydge-role-psydge"), "rollout-order", "lacks the role psydge"},
+	{"app without its login", func(d *declaration) { drop(role, d.login().Name)(d) }, "rollout-order", "lacks a login of the role psydge"},
 	{"app without its gate", drop(ledger.TypeGate, "psydge-gate"), "rollout-order", "psydge: has no gate"},
 	{"gate that asks nothing", drop(command, "psydge-healthy"), "rollout-order", "psydge: has no gate"},
 
@@ -471,8 +487,13 @@ var declarations = []mutation{
 
 	// PostgreSQL.
 	{"another app's database", reword("psydge-backend", "DATABASE_URL", "/psydge_db", "/snapify_db"), "database-allocation", "a database of snapify"},
-	{"another app's role", reword("psydge-backend", "DATABASE_URL", "postgres://psydge:", "postgres://snapify:"), "database-allocation", "for another role"},
-	{"superuser", reword("psydge-backend", "DATABASE_URL", "postgres://psydge:", "postgres://postgres:"), "database-allocation", "for another role"},
+	{"another app's role", reword("psydge-backend", "DATABASE_URL", "postgres://psydge_", "postgres://snapify_"), "database-allocation", "for another role"},
+	{"superuser", reword("psydge-backend", "DATABASE_URL", "postgres://psydge_", "postgres://postgres_"), "database-allocation", "for another role"},
+	{"owner's own name", func(d *declaration) {
+		name := d.login().Props.Get("name").AsString()
+		reword("psydge-backend", "DATABASE_URL", "postgres://"+name+":", "postgres://psydge:")(d)
+	}, "database-allocation", "for another role than the login of its password"},
+	{"another password", reword("psydge-backend", "DATABASE_URL", "@alorig_postgres", "x@alorig_postgres"), "database-allocation", "for another role than the login of its password"},
 	{"another PostgreSQL", reword("psydge-backend", "DATABASE_URL", "@alorig_postgres", "@igny8_postgres"), "database-allocation", "points at another server"},
 	{"database of the app's other half", reword("sitebuilder-backend", "DATABASE_URL", "sitebuilder_db", "sitebuilder_payload_db"), "database-allocation", "for sitebuilder_payload_db"},
 	{"no database", unset("psydge-celery-worker", "DATABASE_URL"), "database-allocation", "has no URL of its database"},
@@ -482,6 +503,21 @@ var declarations = []mutation{
 	{"role that makes databases", set(role, "psydge-role-psydge", "createDatabase", true), "database-allocation", "has createDatabase"},
 	{"role that is superuser", set(role, "psydge-role-psydge", "superuser", true), "database-allocation", "has superuser"},
 	{"role within another app's", set(role, "psydge-role-psydge", "roles", list{"snapify"}), "database-allocation", "is a member of the role snapify"},
+	{"owner that logs in", set(role, "psydge-role-psydge", "login", true), "database-allocation", "psydge: logs in, or may"},
+	{"owner with a password", set(role, "psydge-role-psydge", "password", secret("x")), "database-allocation", "psydge: has a password"},
+	{"login that makes databases", login("createDatabase", true), "database-allocation", "has createDatabase"},
+	{"login within another app's", login("roles", list{"psydge", "snapify"}), "database-allocation", "is a member of the role snapify"},
+	{"login within nothing", login("roles", nil), "database-allocation", "is no member of the role psydge"},
+	{"login that acts as itself", login("assumeRole", nil), "database-allocation", "does not act as the role psydge"},
+	{"login that acts as another", login("assumeRole", "snapify"), "database-allocation", "is a member of the role snapify"},
+	{"login that cannot", login("login", nil), "database-allocation", "has no login"},
+	{"login without a password", login("password", nil), "database-allocation", "has no password"},
+	{"login that keeps its name", login("password", secret("another")), "database-allocation", "is not named after its password"},
+	{"login that stays", func(d *declaration) { d.login().Protect = true }, "database-protection", ": is protected"},
+	{"login that is left", func(d *declaration) { d.login().RetainOnDelete = new(true) }, "database-protection", ": is retained on delete"},
+	{"second login", func(d *declaration) {
+		edit(d.copy(role, d.login().Name, "again"), "name", "psydge_0000")
+	}, "connection-budget", "psydge: has several logins: psydge_0000, "},
 	{"grant to another app", raw(grant, "x", object{"database": "psydge_db", "role": "snapify", "objectType": "database", "privileges": list{"CONNECT"}}), "database-allocation", "lets snapify into psydge_db"},
 	{"extension that is not booked", raw(extension, "x", object{"database": "psydge_db", "name": "dblink"}), "database-allocation", "installs dblink in psydge_db"},
 	{"extension in another database", set(extension, "snapify-extension-pg-trgm", "database", "psydge_db"), "database-allocation", "installs pg_trgm in psydge_db"},
@@ -493,11 +529,11 @@ var declarations = []mutation{
 	{"role not protected", func(d *declaration) { d.get(role, "psydge-role-psydge").Protect = false }, "database-protection", "psydge: is not protected"},
 	{"database not retained", func(d *declaration) { d.get(database, "psydge-database-psydge-db").RetainOnDelete = new(false) }, "database-protection", "psydge_db: is not retained"},
 	{"role not retained", func(d *declaration) { d.get(role, "psydge-role-psydge").RetainOnDelete = new(false) }, "database-protection", "psydge: is not retained"},
-	{"no connection limit", set(role, "psydge-role-psydge", "connectionLimit", nil), "connection-budget", "has no connectionLimit;"},
-	{"connections without end", set(role, "psydge-role-psydge", "connectionLimit", -1), "connection-budget", "has the connection limit -1"},
-	{"more connections than booked", set(role, "psydge-role-psydge", "connectionLimit", 20), "connection-budget", "has the connection limit 20"},
-	{"no room for a handover", set(role, "psydge-role-psydge", "connectionLimit", 13), "connection-budget", "has the connection limit 13"},
-	{"more connections than the server has", set(role, "psydge-role-psydge", "connectionLimit", 25), "connection-budget", "connections come to 81, with those of a handover"},
+	{"no connection limit", login("connectionLimit", nil), "connection-budget", "has no connectionLimit;"},
+	{"connections without end", login("connectionLimit", -1), "connection-budget", "has the connection limit -1"},
+	{"more connections than booked", login("connectionLimit", 20), "connection-budget", "has the connection limit 20"},
+	{"no room for a handover", login("connectionLimit", 13), "connection-budget", "has the connection limit 13"},
+	{"more connections than the server has", login("connectionLimit", 25), "connection-budget", "connections come to 81, with those of a handover"},
 
 	// DNS.
 	{"record of a host that the ledger lacks", raw(dnsRecord, "x", object{"name": "new.psydge.com", "type": "A", "content": "203.0.113.10", "proxied": true, "ttl": 1, "zoneId": "00000000000000000000000000000004"}), "dns-allocation", "is a host that the ledger gives to no app"},
@@ -531,7 +567,7 @@ var declarations = []mutation{
 	// Secrets.
 	{"secret that is not marked", unmark("psydge-backend", "STRIPE_SECRET_KEY"), "secret-handling", "(STRIPE_SECRET_KEY) that is not marked secret"},
 	{"URL with a password that is not marked", unmark("psydge-backend", "DATABASE_URL"), "secret-handling", "(DATABASE_URL) that is not marked secret"},
-	{"role's password that is not marked", unmarkProperty(role, "psydge-role-psydge", "password"), "secret-handling", "has the credential password"},
+	{"role's password that is not marked", func(d *declaration) { unmarkProperty(role, d.login().Name, "password")(d) }, "secret-handling", "has the credential password"},
 	{"Redis passwords that are not marked", unmarkProperty(command, "psydge-redis-user", "stdin"), "secret-handling", "holds a credential in stdin"},
 	{"Cloudflare token that is not marked", unmarkProperty("pulumi:providers:cloudflare", "cloudflare", "apiToken"), "secret-handling", "has the credential apiToken"},
 	{"PostgreSQL password that is not marked", unmarkProperty("pulumi:providers:postgresql", "postgresql", "password"), "secret-handling", "has the credential password"},
@@ -594,11 +630,16 @@ var unknowns = []mutation{
 	{"database's owner", set(database, "psydge-database-psydge-db", "owner", unknown), "database-allocation", "has no owner that is known"},
 	{"role's name", set(role, "psydge-role-psydge", "name", unknown), "database-allocation", "has no role name that is known"},
 	{"role's memberships", set(role, "psydge-role-psydge", "roles", unknown), "database-allocation", "roles is not known"},
-	{"connection limit", set(role, "psydge-role-psydge", "connectionLimit", unknown), "connection-budget", "has no connectionLimit that is known"},
+	{"login's memberships", login("roles", unknown), "database-allocation", "roles is not known"},
+	{"whom a login acts as", login("assumeRole", unknown), "database-allocation", "assumeRole is not known"},
+	{"login", login("login", unknown), "database-allocation", "has no login that is known"},
+	{"owner's login", set(role, "psydge-role-psydge", "login", unknown), "database-allocation", "psydge: logs in, or may"},
+	{"login's password", login("password", unknown.WithSecret(true)), "database-allocation", "has no password that is known"},
+	{"connection limit", login("connectionLimit", unknown), "connection-budget", "has no connectionLimit that is known"},
 	{"grantee", set(grant, "psydge-revoke-public-psydge-db", "role", unknown), "database-allocation", "has no role that is known"},
 	{"granted privileges", set(grant, "psydge-revoke-public-psydge-db", "privileges", unknown), "database-isolation", "gives PUBLIC privileges, or may"},
 	{"extension", set(extension, "snapify-extension-pg-trgm", "name", unknown), "database-allocation", "that is known at preview"},
-	{"role's password", set(role, "psydge-role-psydge", "password", unknown), "secret-handling", "has the credential password"},
+	{"role's password", login("password", unknown), "secret-handling", "has the credential password"},
 	{"record's name", set(dnsRecord, "psydge-dns-psydge.com", "name", unknown), "dns-allocation", "has no name that is known"},
 	{"record's address", set(dnsRecord, "psydge-dns-psydge.com", "content", unknown), "dns-allocation", "has no content that is known"},
 	{"record's zone", set(dnsRecord, "psydge-dns-psydge.com", "zoneId", unknown), "dns-allocation", "has no zoneId that is known"},

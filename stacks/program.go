@@ -141,8 +141,13 @@ func (f Fleet) Declare(ctx *pulumi.Context, s settings.Settings, built delivery.
 		for key, value := range s.Secrets[entry.Name] {
 			secrets[key] = value.Output()
 		}
+		logins := map[string]string{}
+		for _, db := range entry.Databases {
+			password := s.Secrets[entry.Name][workload.DatabasePasswordKey(entry, db)]
+			logins[db.Role] = ledger.LoginRole(db.Role, password.Reveal())
+		}
 		app, err := components.NewApp(ctx, entry.Name, &components.AppArgs{
-			App: entry, Workloads: f.Workloads[entry.Name], Images: s.Images, Secrets: secrets, Platform: platform,
+			App: entry, Workloads: f.Workloads[entry.Name], Images: s.Images, Secrets: secrets, Logins: logins, Platform: platform,
 			Address: s.Address, Zones: s.Zones, TLS: s.TLS, AdminCIDRs: s.AdminCIDRs, WaitFor: gate,
 		}, within)
 		if err != nil {

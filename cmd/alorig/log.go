@@ -143,7 +143,7 @@ func showLog(w io.Writer, told document.Log, since time.Time, zone *time.Locatio
 	for _, c := range told.Containers {
 		all = append(all, ofContainer(c)...)
 	}
-	all = slices.DeleteFunc(all, func(h happening) bool { return false })
+	all = slices.DeleteFunc(all, func(h happening) bool { return h.at.Before(since) })
 	slices.SortStableFunc(all, func(a, b happening) int { return a.at.Compare(b.at) })
 	if len(all) == 0 {
 		fmt.Fprintf(w, "Nothing has been logged since %s.\n", since.In(zone).Format(logTime))

@@ -69,7 +69,7 @@ now psydge_next is created.
 
 func TestTheServerTellsItsLog(t *testing.T) {
 	f := newFaraway(t)
-	directory := filepath.Join(t.TempDir(), "the server's")
+	directory := filepath.Join(t.TempDir(), "server")
 	path := filepath.Join(f.dir, "Pulumi.prod.yaml")
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -80,7 +80,7 @@ func TestAContainerIsCreatedAsItsDocumentSays(t *testing.T) {
 	same("grace", *got.Config.StopTimeout, 17)
 	same("environment", got.Config.Env[:2], []string{"A=", "B=b"})
 	same("health check", *got.Config.Healthcheck, container.HealthConfig{
-		Test: []string{"CMD", "/app", "probe"}, Interval: 30 * time.Second, Timeout: 2 * time.Second, StartPeriod: time.Minute, Retries: 2,
+		Test: []string{"CMD", "/app", "probe"}, Interval: 30 * time.Second, Timeout: 10 * time.Second, StartPeriod: time.Minute, Retries: 2,
 	})
 
 	// What serves gets the weight and the restart policy of the document, and keeps the rest.
@@ -178,14 +178,14 @@ func TestAContainerHasItsGrace(t *testing.T) {
 	c := containerstest.Container(containerstest.Name(t), "STUBBORN=1")
 	c.Grace = 2
 	containerstest.Start(t, docker, c)
-	if _, err := await(t, docker, 20*time.Second, containers.Wait{Name: c.Name}); err != nil { // it ignores the signal from now on
+	if _, err := await(t, docker, patience, containers.Wait{Name: c.Name}); err != nil { // it ignores the signal from now on
 		t.Fatal(err)
 	}
 	began := time.Now()
 	if err := containers.Stop(t.Context(), docker, c.Name); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(began); took < 2*time.Second || took > 8*time.Second {
+	if took := time.Since(began); took < 2*time.Second || took > late {
 		t.Errorf("it was given %s", took)
 	}
 	if got, err := containers.Look(t.Context(), docker, c.Name); err != nil || got.Condition != handover.Stopped || got.ExitCode != 137 {

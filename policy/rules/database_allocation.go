@@ -12,8 +12,8 @@ import (
 var databaseAllocation = Rule{
 	Name:    "database-allocation",
 	Level:   Mandatory,
-	Refuses: "a PostgreSQL URL, database, role, grant or extension outside the app's own, an app container without a database URL, and a role that could reach beyond its database",
-	Why:     "One PostgreSQL serves all apps. Each has its own database, owned by its own role, and nobody else's role may enter it.",
+	Refuses: "a PostgreSQL URL, database, role, grant or extension outside the app's own, an app container without a database URL, a role that could reach beyond its database, an owner that logs in, and a login role that is not named after its password",
+	Why:     "One PostgreSQL serves all apps. Each has its own database, owned by its own role, and nobody else's role may enter it. A role that is named after its password logs in as the owner: a new password is a new role beside the old one, and no request fails while containers change from one to the other.",
 	Seed:    "§3 shared deployment pattern, §12 critical rule 3",
 	Unknown: "Refuses: an environment entry, a name or an owner that is not known may be another app's.",
 	Remedy:  "Declare databases through `components.Database` and take the URL from `components.Workload`. A new database, role or extension is an entry in `internal/ledger/alorig.go` first.",
@@ -48,13 +48,16 @@ func judgeDatabaseURLs(f *Fleet, r declared.Resource, p *ledger.Report) {
 	if !isService {
 		unreadableEntries(p, variables, "a database URL")
 	}
-	own, unread := false, slices.ContainsFunc(variables, func(v variable) bool { return v.State != declared.Known })
+	own, login := false, "the role in DATABASE_URL"
+	unread := slices.ContainsFunc(variables, func(v variable) bool { return v.State != declared.Known })
 	for _, e := range endpoints(r, variables, postgresURL) {
 		if !isApp {
 			p.Add("holds a PostgreSQL URL in "+e.Path, "the ledger gives it no database", "Drop the URL.")
 			continue
 		}
-		own = judgeDatabaseURL(f, c, e, p) || own
+		if judgeDatabaseURL(f, c, e, p) {
+			own, login = true, e.URL.User.Username()
+		}
 	}
 	if !isApp {
 		return
@@ -63,14 +66,13 @@ func judgeDatabaseURLs(f *Fleet, r declared.Resource, p *ledger.Report) {
 		p.Add("has no URL of its database", "the ledger gives it "+c.Database, "Set DATABASE_URL.")
 	}
 	server, _ := f.Service(ledger.Postgres)
-	owner, _ := c.App.Database(c.Database)
 	for _, v := range variables {
 		var want string
 		switch v.Key {
 		case "PGDATABASE", "POSTGRES_DB", "DB_NAME":
 			want = c.Database
 		case "PGUSER", "POSTGRES_USER", "DB_USER":
-			want = owner.Role
+			want = login
 		case "PGHOST", "POSTGRES_HOST", "DB_HOST":
 			want = server.Container
 		default:
@@ -110,8 +112,9 @@ func judgeDatabaseURL(f *Fleet, c ledger.OwnedContainer, e endpoint, p *ledger.R
 	if e.Key == "DATABASE_URL" && name != c.Database {
 		p.Add("has a URL in "+e.Path+" for "+name, "the ledger gives it "+c.Database, "Name its own database.")
 	}
-	if e.URL.User.Username() != owned.Role {
-		p.Add("has a URL in "+e.Path+" for another role than the database's", name+" belongs to the role "+owned.Role, "Log in as "+owned.Role+".")
+	password, _ := userPassword(e.URL)
+	if e.URL.User.Username() != ledger.LoginRole(owned.Role, password) {
+		p.Add("has a URL in "+e.Path+" for another role than the login of its password", name+" belongs to "+owned.Role+", and who logs in as that is named after the password", "Take the URL from components.Database.")
 	}
 	return name == c.Database
 }
@@ -147,29 +150,81 @@ func judgeRole(f *Fleet, r declared.Resource, p *ledger.Report) {
 		return
 	}
 	p.Subject = name
-	d, ok := f.RoleNamed(name)
-	if !ok {
-		p.Add("is a role that is not in the ledger", "every role owns a database of its app", "Add it to its app in internal/ledger/alorig.go, or drop it.")
-		return
+	if owned, ok := f.RoleNamed(name); ok {
+		judgeOwner(owned, r, p)
+	} else if owned, ok := f.LoginNamed(name); ok {
+		judgeLogin(name, owned, r, p)
+	} else {
+		p.Add("is a role that is not in the ledger", "every role owns a database of its app, or logs in to one", "Add it to its app in internal/ledger/alorig.go, or drop it.")
 	}
+}
+
+// judgeOwner judges the role that owns a database.
+func judgeOwner(d ledger.OwnedDatabase, r declared.Resource, p *ledger.Report) {
 	says := "a role of " + d.App.Name + " owns " + d.Name + " and nothing else"
+	judgeReach(r, says, p)
+	judgeMemberships(r, nil, says, "Leave roles and assumeRole unset.", p)
+	if on, state := declared.Read[bool](r.Props, "login"); on || state == declared.Unknown || state == declared.WrongType {
+		p.Add("logs in, or may", "a login role logs in as "+d.Role, "Leave login unset.")
+	}
+	if !r.Props.Get("password").IsNull() {
+		p.Add("has a password", "a login role logs in as "+d.Role, "Leave password unset.")
+	}
+}
+
+// judgeLogin judges a role that logs in as the owner of a database.
+func judgeLogin(name string, d ledger.OwnedDatabase, r declared.Resource, p *ledger.Report) {
+	says := "a login of " + d.Role + " acts as that and nothing else"
+	judgeReach(r, says, p)
+	judgeMemberships(r, []string{d.Role}, says, "Set roles and assumeRole to "+d.Role+".", p)
+	if on, state := declared.Read[bool](r.Props, "login"); !on {
+		p.Add("has no login"+describe(state), "the role logs in as "+d.Role, "Set login.")
+	}
+	password, state := declared.Read[string](r.Props, "password")
+	switch {
+	case state != declared.Known || password == "":
+		p.Add("has no password"+describe(state), "the role logs in with one", "Set it from the configuration.")
+	case name != ledger.LoginRole(d.Role, password):
+		p.Add("is not named after its password", "a new password makes a new role, and the old one stays until no container uses it", "Take the name from ledger.LoginRole.")
+	}
+}
+
+// judgeReach refuses attributes that reach beyond one database.
+func judgeReach(r declared.Resource, says string, p *ledger.Report) {
 	for _, attribute := range reachingAttributes {
 		if on, state := declared.Read[bool](r.Props, attribute); on || state == declared.Unknown || state == declared.WrongType {
 			p.Add("has "+attribute+", or may", says, "Leave "+attribute+" unset.")
 		}
 	}
-	memberships, state := declared.ReadStrings(r.Props, "roles")
+}
+
+// judgeMemberships expects that the role is a member of exactly those, and acts as them.
+func judgeMemberships(r declared.Resource, want []string, says, remedy string, p *ledger.Report) {
+	roles, state := declared.ReadStrings(r.Props, "roles")
 	if problem := unreadable("roles", state); problem != "" {
-		p.Add(problem, says, "Leave roles unset.")
+		p.Add(problem, says, remedy)
+		return
 	}
-	if assumed, state := declared.Read[string](r.Props, "assumeRole"); state == declared.Known && assumed != "" {
-		memberships = append(memberships, assumed)
-	} else if problem := unreadable("assumeRole", state); problem != "" {
-		p.Add(problem, says, "Leave assumeRole unset.")
+	var assumed []string
+	role, state := declared.Read[string](r.Props, "assumeRole")
+	if problem := unreadable("assumeRole", state); problem != "" {
+		p.Add(problem, says, remedy)
+		return
 	}
-	for _, m := range memberships {
-		if other, ok := f.RoleNamed(m); !ok || other.App.Name != d.App.Name {
-			p.Add("is a member of the role "+m, says, "Drop the membership.")
+	if role != "" {
+		assumed = []string{role}
+	}
+	for _, m := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(roles, assumed)))) {
+		if !slices.Contains(want, m) {
+			p.Add("is a member of the role "+m, says, remedy)
+		}
+	}
+	for _, m := range want {
+		if !slices.Contains(roles, m) {
+			p.Add("is no member of the role "+m, says, remedy)
+		}
+		if !slices.Contains(assumed, m) {
+			p.Add("does not act as the role "+m, "what a login made would be its own, and be left when it goes", remedy)
 		}
 	}
 }

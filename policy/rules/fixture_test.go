@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -199,7 +200,11 @@ func (s *stack) addApp(host *draft, a ledger.App, zones object) {
 	roles := map[string]string{}
 	for _, d := range a.Databases {
 		roles[d.Name] = d.Role
-		s.add(declared.TypeRole, d.Role, app, object{"name": d.Role, "login": true, "password": secret{"pw"}, "connectionLimit": a.ConnectionLimit(d)}).Protect = true
+		s.add(declared.TypeRole, d.Role, app, object{"name": d.Role}).Protect = true
+		s.add(declared.TypeRole, d.Role+"-login", app, object{
+			"name": ledger.LoginRole(d.Role, databasePassword), "login": true, "password": secret{databasePassword},
+			"roles": list{d.Role}, "assumeRole": d.Role, "connectionLimit": a.ConnectionLimit(d),
+		})
 		s.add(declared.TypeDatabase, d.Name, app, object{"name": d.Name, "owner": d.Role}).Protect = true
 		s.add(declared.TypeGrant, "revoke-"+d.Name, app, object{"database": d.Name, "role": "public", "objectType": "database", "privileges": list{}})
 		for _, e := range d.Extensions {
@@ -211,7 +216,7 @@ func (s *stack) addApp(host *draft, a ledger.App, zones object) {
 		props := containerProps("alorig_net", name, "registry.example.com/alorig/"+c.Image, c.Memory)
 		props["labels"] = list{object{"label": ledger.LabelApp, "value": a.Name}}
 		envs := list{
-			secret{fmt.Sprintf("DATABASE_URL=postgres://%s:db%%40pw@alorig_postgres:5432/%s", roles[c.Database], c.Database)},
+			secret{databaseURL("DATABASE_URL", roles[c.Database], "alorig_postgres:5432/"+c.Database)},
 			secret{fmt.Sprintf("REDIS_URL=redis://%s:redis%%40pw@alorig_redis:6379/%d", a.Name, a.RedisDB)},
 			secret{"SECRET_KEY=x9f8e7d6"},
 			"LANG=C.UTF-8",
@@ -247,6 +252,15 @@ func (s *stack) addApp(host *draft, a ledger.App, zones object) {
 	})
 	gate := s.add(ledger.TypeGate, a.Name+"-gate", app, object{"app": a.Name})
 	s.add(declared.TypeRemoteCommand, a.Name+"-healthy", gate, object{"create": "alorig-server await-ready", "connection": connection()})
+}
+
+// databasePassword must be escaped in a URL.
+const databasePassword = "db@pw"
+
+// databaseURL is the entry of a container that logs in as the role.
+func databaseURL(key, role, where string) string {
+	user := url.UserPassword(ledger.LoginRole(role, databasePassword), databasePassword)
+	return fmt.Sprintf("%s=postgres://%s@%s", key, user, where)
 }
 
 func written(t testing.TB, of any) string {

@@ -13,7 +13,7 @@ import (
 var rolloutOrder = Rule{
 	Name:    "rollout-order",
 	Level:   Mandatory,
-	Refuses: "an app without every earlier one, an app beyond the rollout, and an app of the rollout that is not declared or lacks one of its containers, databases, roles or its gate",
+	Refuses: "an app without every earlier one, an app beyond the rollout, and an app of the rollout that is not declared or lacks one of its containers, databases, roles, logins or its gate",
 	Why:     "Apps start one at a time, each on a server that has carried the ones before it.",
 	Seed:    "§2 deployment order, §12 critical rule 1",
 	Unknown: "Refuses: how far the rollout has come must be known.",
@@ -37,6 +37,7 @@ var rolloutOrder = Rule{
 		}
 		components, containers := map[string]bool{}, map[string]bool{}
 		databases, roles := map[string]bool{}, map[string]bool{}
+		logins := map[string]bool{} // by the role as which they log in
 		gated := carriedOut(rs, ledger.TypeGate, document.AwaitReady)
 		seen := map[string]bool{}
 		for _, r := range rs {
@@ -58,6 +59,9 @@ var rolloutOrder = Rule{
 			case declared.TypeRole:
 				name, _ := declared.Read[string](r.Props, "name")
 				roles[name] = true
+				if owned, ok := f.LoginNamed(name); ok {
+					logins[owned.Role] = true
+				}
 			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(seen)) {
@@ -87,6 +91,9 @@ var rolloutOrder = Rule{
 				}
 				if !roles[d.Role] {
 					missing = append(missing, "the role "+d.Role)
+				}
+				if !logins[d.Role] {
+					missing = append(missing, "a login of the role "+d.Role)
 				}
 			}
 			if len(missing) > 0 {

@@ -242,7 +242,7 @@ func Container(name string, behaviour ...string) document.Container {
 		Name: name, Image: Image, Entrypoint: []string{"/app"}, Command: []string{"serve"}, Environment: environment,
 		Labels: map[string]string{ledger.LabelStack: Stack}, Network: Network,
 		Memory: 96, Reservation: 48, Restart: "unless-stopped", Grace: 1,
-		Probe:     &document.Probe{Test: []string{"CMD", "/app", "probe"}, Interval: 30, Timeout: 2, StartUp: 60, Retries: 2},
+		Probe:     &document.Probe{Test: []string{"CMD", "/app", "probe"}, Interval: 30, Timeout: 10, StartUp: 60, Retries: 2},
 		LogDriver: "json-file", LogOptions: map[string]string{"max-size": "1m", "max-file": "2"},
 		Init: true, Security: []string{"no-new-privileges"}, Capabilities: document.Capabilities{Drop: []string{"ALL"}, Add: []string{"CHOWN"}},
 	}
