@@ -287,8 +287,9 @@ func TestQuotedMessagesAreReal(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	foreign := []string{ // messages of Pulumi, Docker, OpenSSH and libpq
+	foreign := []string{ // messages of Pulumi, Docker, OpenSSH, PostgreSQL and libpq
 		"cannot be deleted", "the stack is currently locked", "No such container", "incorrect passphrase",
+		"cannot be dropped because some objects depend on it",
 		"connection reset", "kex_exchange_identification", "connection refused",
 	}
 	varies := regexp.MustCompile(`psydge\w*|…|\b\d+\b`)

@@ -169,7 +169,7 @@ func (r Redis) explain(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("asking Redis in %s: %w", r.Container, ctx.Err())
 	case strings.HasPrefix(text, "WRONGPASS"), strings.HasPrefix(text, "NOAUTH"):
-		return fmt.Errorf("Redis in %s refuses the password of its default user; set alorig:redisPassword to the one that Redis has (docs/runbook.md, Rotating a secret), and run the update again", r.Container)
+		return fmt.Errorf("Redis in %s refuses the password of its default user; set alorig:redisPassword to the one that Redis has (docs/runbook.md, Change a secret), and run the update again", r.Container)
 	case strings.HasPrefix(text, "NOPERM"):
 		return fmt.Errorf("the default user of Redis in %s may not change users (%s); give it `~* &* +@all` in the ACL file (docs/runbook.md, Redis), and run the update again", r.Container, text)
 	case strings.HasPrefix(text, "LOADING"):

@@ -187,14 +187,9 @@ func TestAPasswordIsChangedWithoutAGap(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	must(t, "made the Redis user psydge")(Put(t.Context(), s.Redis, psydge(t, oldPassword)))
-	connected := s.client(t, "psydge", oldPassword)
 	subscribed := s.client(t, "psydge", oldPassword).PSubscribe(t.Context(), "psydge:/2.celeryev/worker.*")
 	defer subscribed.Close()
 	if _, err := subscribed.Receive(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	id, err := connected.ClientID(t.Context()).Result()
-	if err != nil {
 		t.Fatal(err)
 	}
 	must(t, "the Redis user psydge has a new password, beside 1 earlier")(Put(t.Context(), s.Redis, psydge(t, "a try")))
@@ -213,8 +208,9 @@ func TestAPasswordIsChangedWithoutAGap(t *testing.T) {
 	if s.letsIn(t, "another") {
 		t.Error("any password works")
 	}
-	connected = s.client(t, "psydge", oldPassword)
-	if id, err = connected.ClientID(t.Context()).Result(); err != nil {
+	connected := s.client(t, "psydge", oldPassword)
+	id, err := connected.ClientID(t.Context()).Result()
+	if err != nil {
 		t.Fatal(err)
 	}
 	must(t, "only the new password of the Redis user psydge works now")(Settle(t.Context(), s.Redis, psydge(t, newPassword)))
@@ -456,7 +452,8 @@ func TestWhatRedisRefuses(t *testing.T) {
 		want []string
 	}{
 		"no ACL file": {
-			[]string{"--requirepass", adminPassword}, func(t *testing.T, s *server) error {
+			[]string{"--requirepass", adminPassword},
+			func(t *testing.T, s *server) error {
 				return put(s, psydge(t, oldPassword))
 			},
 			[]string{"the Redis user psydge is as it should be, but only until Redis in alorig_redis restarts", `Set "aclfile" in redis.conf (docs/runbook.md, Redis)`},
@@ -509,7 +506,8 @@ func TestWhatRedisRefuses(t *testing.T) {
 			[]string{"Redis in alorig_redis does not answer at /", "connection refused; see `docker logs --tail 20 alorig_redis`, and run the update again"},
 		},
 		"a script that does not end": {
-			[]string{"--busy-reply-threshold", "50"}, func(t *testing.T, s *server) error {
+			[]string{"--busy-reply-threshold", "50"},
+			func(t *testing.T, s *server) error {
 				busy := s.client(t, "default", adminPassword)
 				go busy.Eval(context.Background(), "while true do end", nil)
 				for !strings.Contains(fmt.Sprint(s.client(t, "default", adminPassword).Ping(t.Context()).Err()), "BUSY") {

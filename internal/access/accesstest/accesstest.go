@@ -310,7 +310,7 @@ func execute(channel ssh.Channel, line string) uint32 {
 		_ = stdin.Close()
 	}()
 	if err := cmd.Run(); err != nil {
-		return uint32(max(cmd.ProcessState.ExitCode(), 1))
+		return uint32(max(cmd.ProcessState.ExitCode(), 1)) //nolint:gosec // an exit code is at most 255
 	}
 	return 0
 }
