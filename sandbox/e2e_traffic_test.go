@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -59,6 +61,7 @@ type attack struct {
 
 	metrics  vegeta.Metrics
 	failures []string
+	slow     []vegeta.Result // the longest waits, from the longest
 	posted   atomic.Int64 // requests with a body that were answered with 201
 }
 
@@ -87,6 +90,7 @@ func startAttack(client *http.Client, perSecond int, gets, posts []string) *atta
 		defer close(a.ended)
 		for r := range results {
 			a.metrics.Add(r)
+			a.keepSlow(*r)
 			if r.Code == http.StatusCreated {
 				a.posted.Add(1)
 			}
@@ -98,6 +102,14 @@ func startAttack(client *http.Client, perSecond int, gets, posts []string) *atta
 	return a
 }
 
+// keepSlow keeps the five that waited longest: what they have in common tells why.
+func (a *attack) keepSlow(r vegeta.Result) {
+	r.Body, r.Headers = nil, nil
+	a.slow = append(a.slow, r)
+	slices.SortFunc(a.slow, func(a, b vegeta.Result) int { return cmp.Compare(b.Latency, a.Latency) })
+	a.slow = a.slow[:min(len(a.slow), 5)]
+}
+
 // stop ends the stream and waits for the last answers.
 func (a *attack) stop() {
 	a.attacker.Stop()
@@ -106,8 +118,12 @@ func (a *attack) stop() {
 }
 
 func (a *attack) String() string {
-	return fmt.Sprintf("%d requests, %d failed, longest wait %s, 99 of 100 within %s",
-		a.metrics.Requests, len(a.failures), a.metrics.Latencies.Max.Round(time.Millisecond), a.metrics.Latencies.P99.Round(time.Millisecond))
+	var slow []string
+	for _, r := range a.slow {
+		slow = append(slow, fmt.Sprintf("%s %s %s at %s", r.Latency.Round(time.Millisecond), r.Method, r.URL, r.Timestamp.Format("15:04:05.000")))
+	}
+	return fmt.Sprintf("%d requests, %d failed, 99 of 100 within %s; longest waits: %s",
+		a.metrics.Requests, len(a.failures), a.metrics.Latencies.P99.Round(time.Millisecond), strings.Join(slow, ", "))
 }
 
 // expectClean reports every failed request. How long they waited depends on the machine and
