@@ -62,7 +62,7 @@ type attack struct {
 	metrics  vegeta.Metrics
 	failures []string
 	slow     []vegeta.Result // the longest waits, from the longest
-	posted   atomic.Int64 // requests with a body that were answered with 201
+	posted   atomic.Int64    // requests with a body that were answered with 201
 }
 
 // startAttack sends requests at a constant rate until stop is called. What posts gives are
