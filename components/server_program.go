@@ -82,7 +82,7 @@ func (args *ServerProgramArgs) putHere(ctx *pulumi.Context, name string, opts ..
 }
 
 func (args *ServerProgramArgs) putThere(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (pulumi.Resource, error) {
-	var file pulumi.Asset = pulumi.NewStringAsset(delivery.BuiltLater)
+	file := pulumi.NewStringAsset(delivery.BuiltLater)
 	if args.Path != "" {
 		file = pulumi.NewFileAsset(args.Path)
 	}

@@ -181,7 +181,7 @@ func TestAVerbThatIsKilledIsTakenUp(t *testing.T) {
 					p.kill()
 				}
 				mustDo(t, verb, d)
-				if verb == k.verb && verb == document.TryNext {
+				if verb == document.TryNext && k.verb == document.TryNext {
 					break // the rest is as in any update
 				}
 			}

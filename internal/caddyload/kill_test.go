@@ -327,7 +327,8 @@ func TestWhatAKilledScriptHasLeftIsUndone(t *testing.T) {
 		"main not begun":  {one, map[string]string{".Caddyfile.new": "half", ".Caddyfile.copy": "mai"}, one},
 		"several": {
 			map[string]string{caddyfile: "half", psydge: unloadable},
-			map[string]string{".Caddyfile.old": "main", "sites/.psydge.caddy.old": "one", ".Caddyfile.new": "x", "sites/.asms.caddy.old": ""}, one,
+			map[string]string{".Caddyfile.old": "main", "sites/.psydge.caddy.old": "one", ".Caddyfile.new": "x", "sites/.asms.caddy.old": ""},
+			one,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

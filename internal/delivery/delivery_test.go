@@ -205,7 +205,7 @@ func TestAWaitForAnotherProcessIsSaidAndCanBeInterrupted(t *testing.T) {
 	if err := other.Lock(); err != nil {
 		t.Fatal(err)
 	}
-	defer other.Unlock() //nolint:errcheck // the test ends
+	defer other.Unlock()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	var log bytes.Buffer

@@ -56,8 +56,12 @@ func (p Place) Here(file string) string {
 func (p Place) script(again, text string) string {
 	facts := ""
 	for _, fact := range [][2]string{
-		{"directory", p.Directory}, {"program", ledger.ServerProgram(p.Directory)}, {"copy", p.Copy()},
-		{"sha256", p.SHA256}, {"architecture", p.Architecture}, {"again", again},
+		{"directory", p.Directory},
+		{"program", ledger.ServerProgram(p.Directory)},
+		{"copy", p.Copy()},
+		{"sha256", p.SHA256},
+		{"architecture", p.Architecture},
+		{"again", again},
 	} {
 		facts += fact[0] + "=" + shell.Word(fact[1]) + "\n"
 	}

@@ -134,14 +134,13 @@ func (e *engine) remove(ctx context.Context, stack string, s Step, say func(stri
 		return nil
 	}
 	if s.Once != "" {
-		err := containers.AwaitReady(ctx, e.client, workload.Patience, containers.Wait{Name: s.Once, Once: true})
 		var late containers.NotReady
-		if err != nil && !errors.As(err, &late) {
-			return err
-		}
-		if err != nil {
+		switch err := containers.AwaitReady(ctx, e.client, workload.Patience, containers.Wait{Name: s.Once, Once: true}); {
+		case errors.As(err, &late):
 			say(fmt.Sprintf("    %s stays: %s. The next update removes it.", s.Name, late))
 			return nil
+		case err != nil:
+			return err
 		}
 	}
 	return containers.Remove(ctx, e.client, s.ID)

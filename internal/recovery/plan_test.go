@@ -56,12 +56,18 @@ func TestRecoverPlan(t *testing.T) {
 			Containers: []Container{known("web", "running/healthy"), known("worker", "running"), known("db", "running/healthy")},
 			Networks:   []Network{{Name: "net", ID: "n", Ours: true, InState: true, Containers: []string{"web"}}},
 		}},
-		{name: "a container that somebody has stopped", found: Found{Containers: []Container{known("worker", "exited")}},
-			notes: []string{"The container worker (exited) does not run. The next update starts it."}},
-		{name: "a container that somebody has removed", found: Found{Missing: []Missing{{"web", urn + "web"}}},
-			steps: []string{"settle test " + urn + "web"}},
-		{name: "one that is missing, beside what was under way", found: Found{Missing: []Missing{{"web", urn + "web"}}, Operations: []Operation{{Kind: "updating", Type: "a:b:C", Name: "x", URN: urn + "x", InState: true}}},
-			steps: []string{"settle test " + urn + "web " + urn + "x"}},
+		{
+			name: "a container that somebody has stopped", found: Found{Containers: []Container{known("worker", "exited")}},
+			notes: []string{"The container worker (exited) does not run. The next update starts it."},
+		},
+		{
+			name: "a container that somebody has removed", found: Found{Missing: []Missing{{"web", urn + "web"}}},
+			steps: []string{"settle test " + urn + "web"},
+		},
+		{
+			name: "one that is missing, beside what was under way", found: Found{Missing: []Missing{{"web", urn + "web"}}, Operations: []Operation{{Kind: "updating", Type: "a:b:C", Name: "x", URN: urn + "x", InState: true}}},
+			steps: []string{"settle test " + urn + "web " + urn + "x"},
+		},
 
 		{name: "dead lock", found: Found{Locks: []Lock{lock(Dead)}}, steps: []string{"break-lock k"}},
 		{

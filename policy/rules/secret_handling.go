@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"unicode"
 
@@ -154,12 +153,6 @@ func (p pattern) matches(text string) bool {
 func startsLine(before string) bool {
 	written := strings.TrimRight(before, " \t\n\f\r")
 	return written == "" || strings.Contains(before[len(written):], "\n")
-}
-
-// mentions reports whether the text holds one of the words, in any case.
-func mentions(text string, words ...string) bool {
-	text = strings.ToLower(text)
-	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
 }
 
 func judgeContainerSecrets(r declared.Resource, p *ledger.Report) {
