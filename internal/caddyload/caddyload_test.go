@@ -32,6 +32,11 @@ const (
 
 func (p played) file(name string) string { return filepath.Join(string(p), name) }
 
+func (p played) exists(name string) bool {
+	_, err := os.Stat(p.file(name))
+	return err == nil
+}
+
 func (p played) State(context.Context) (string, error) {
 	state, err := os.ReadFile(p.file("state"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -62,10 +67,7 @@ func (p played) Run(ctx context.Context, stdin string, words ...string) (string,
 		}
 		return "", 0, nil
 	case "reload":
-		_, there := os.Stat(p.file("etc/sites/psydge.caddy"))
-		none := there != nil
-		_, stands := os.Stat(p.file("stuck"))
-		stuck := stands == nil
+		none, stuck := !p.exists("etc/sites/psydge.caddy"), p.exists("stuck")
 		if stuck || strings.Contains(text, invalid) || strings.Contains(text, unloadable) || strings.Contains(text, needs) && none {
 			return refused, 1, nil
 		}
