@@ -102,7 +102,7 @@ func (s *suite) testOutages(t *testing.T) {
 		before := s.ids(t)
 		load := startAttack(browser(t), 20, otherApps(""), nil)
 		s.config(t, "set", "--path", settings.Project+":adminCidrs[1]", "172.30.0.32/27")
-		s.upFails(t, "snapify.caddy", "is back and still served", "admin.snapify.pk")
+		s.upFails(t, "The site file snapify.caddy was refused; the one before it is back", "admin.snapify.pk")
 		load.stop()
 		load.expectClean(t)
 		expectSame(t, before, s.ids(t))
