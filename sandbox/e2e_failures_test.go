@@ -167,9 +167,10 @@ func (s *suite) testDrift(t *testing.T) {
 	})
 	for name, mend := range map[string]func(*testing.T){
 		"refresh": func(t *testing.T) {
-			if said, err := s.pulumi(t, append(s.upArgs(), "--refresh")...); err != nil {
+			if said, err := s.pulumi(t, "refresh", "--yes", "--skip-preview", "--suppress-progress"); err != nil {
 				t.Fatalf("%v: %s", err, said)
 			}
+			s.up(t)
 		},
 		"recover": func(t *testing.T) {
 			said, err := s.recover(t, "--yes")
@@ -183,7 +184,7 @@ func (s *suite) testDrift(t *testing.T) {
 		t.Run("removed, and mended by "+name, func(t *testing.T) {
 			docker(t, "rm", "--force", "observer_celery_beat")
 			watched := watchEvents(t)
-			s.upFails(t, "nothing was changed", "observer_celery_beat: is missing; the state has it", "pulumi up --refresh")
+			s.upFails(t, "nothing was changed", "observer_celery_beat: is missing; the state has it", "pulumi refresh")
 			mend(t)
 			watched().only(t, "observer_celery_beat")
 			s.expectHealthy(t)

@@ -8,8 +8,8 @@ import (
 	"github.com/alorig/fleet/internal/readback"
 )
 
-// stateOf is what the stack's state holds before the update changes anything, by URN. With
-// --refresh it is what the refresh has left. The Pulumi engine answers this to any program
+// stateOf is what the stack's state holds before the update changes anything, by URN; what
+// --refresh has just seen is not in it yet. The Pulumi engine answers this to any program
 // (readStackResourceOutputs in pkg/resource/deploy of Pulumi 3.259); no SDK has a function
 // for it.
 func stateOf(ctx *pulumi.Context) (map[string]readback.Resource, error) {

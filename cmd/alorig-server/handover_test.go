@@ -214,7 +214,7 @@ func TestWhereNothingServesNothingIsHandedOver(t *testing.T) {
 				t.Errorf("%s did %q", verb, did)
 			}
 		}
-		mustFail(t, document.EndHandover, d, "the handover of "+name+" cannot end: the container is "+is+"; nothing serves in its place", "--refresh")
+		mustFail(t, document.EndHandover, d, "the handover of "+name+" cannot end: the container is "+is+"; nothing serves in its place", "pulumi refresh")
 	}
 	try("missing")
 	expect(t, docker, name, map[string]string{})

@@ -67,7 +67,7 @@ type notRunning struct{ found containers.Found }
 
 func (e notRunning) Error() string {
 	if e.found.Condition == handover.Missing {
-		return fmt.Sprintf("%s; make it anew with `pulumi up --refresh`, or as docs/runbook.md (Redis) says where Phase 0 has made it", e.found)
+		return fmt.Sprintf("%s; make it anew with `pulumi refresh` and `pulumi up`, or as docs/runbook.md (Redis) says where Phase 0 has made it", e.found)
 	}
 	return fmt.Sprintf("%s; start it with `docker start %s`", e.found, e.found.Name)
 }

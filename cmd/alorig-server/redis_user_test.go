@@ -22,7 +22,7 @@ func TestARedisUserNeedsARedisThatRuns(t *testing.T) {
 	docker, name := containerstest.Docker(t), containerstest.Name(t)
 	d := redisDocument(name)
 	for _, verb := range []document.Verb{document.PutRedisUser, document.SettleRedisUser} {
-		mustFail(t, verb, d, name+" is missing; make it anew with `pulumi up --refresh`")
+		mustFail(t, verb, d, name+" is missing; make it anew with `pulumi refresh`")
 	}
 	// A destroy has removed Redis, and its users with it.
 	if did := mustDo(t, document.RemoveRedisUser, d).Did; len(did) != 1 || did[0] != "there is no "+name+", and so no Redis user psydge" {

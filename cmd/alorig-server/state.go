@@ -83,7 +83,7 @@ func start(ctx context.Context, s *server, d *document.Started) error {
 		switch {
 		case err != nil:
 		case found.Condition == handover.Missing:
-			err = fmt.Errorf("%s; run `pulumi up --refresh`", found)
+			err = fmt.Errorf("%s; run `pulumi refresh`, and the update again", found)
 		case !found.Condition.Running():
 			if err = containers.Start(ctx, s.docker, name); err == nil {
 				s.say("%s started", name)

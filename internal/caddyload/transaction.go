@@ -23,7 +23,7 @@ func (t *transaction) possible() error {
 	case t.state == Running, t.state == Missing && t.text == nil, t.file == t.main() && t.state != Paused:
 		return nil
 	case t.state == Missing:
-		remedy = "create it (`pulumi up --refresh` where this project made it)"
+		remedy = "create it (`pulumi refresh` and `pulumi up` where this project made it)"
 	case t.state == Paused:
 		remedy = "`docker unpause " + t.Container + "`"
 	default:

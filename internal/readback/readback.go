@@ -74,7 +74,10 @@ func (e Expected) Nothing() bool {
 }
 
 // refresh is the command that mends what the state has and the server has not.
-const refresh = "Run `pulumi up --refresh`, which sees that it is gone and makes it again."
+//
+// Not `pulumi up --refresh`: the program is asked before what that has seen is in the state
+// (tried with Pulumi 3.259).
+const refresh = "Run `pulumi refresh`, which sees that it is gone, and the update again, which makes it."
 
 // Compare holds the facts against what is expected. The answer is sorted.
 func Compare(e Expected, f document.Facts) Difference {
