@@ -165,7 +165,7 @@ func TestCheckAsJSON(t *testing.T) {
 	const want = `{
   "stack": "prod",
   "rollout": "asms",
-  "resources": 177,
+  "resources": 206,
   "refused": false,
   "findings": [],
   "memory": {
