@@ -67,6 +67,9 @@ func (r stateReader) run(cmd *cobra.Command) error {
 		for _, name := range d.Stopped {
 			fmt.Fprintf(out, "- %s: does not run. The next update starts it, and so does `docker start %[1]s` on the server.\n", name)
 		}
+		for _, name := range d.Missing {
+			fmt.Fprintf(out, "- %s: %s\n", name, readback.Refresh)
+		}
 		for _, lost := range d.Lost {
 			fmt.Fprintf(out, "- %s: is missing. The next update puts it there again.\n", lost.Name)
 		}
@@ -95,7 +98,7 @@ func (r *stateReader) difference(cmd *cobra.Command) (d readback.Difference, loo
 	}
 	known := map[string]readback.Resource{}
 	for _, resource := range state.Resources {
-		if !resource.Delete {
+		if !resource.Delete && !resource.PendingReplacement {
 			known[string(resource.URN)] = readback.Resource{Type: string(resource.Type), Outputs: resource.Outputs}
 		}
 	}

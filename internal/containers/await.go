@@ -65,6 +65,8 @@ func awaitOne(ctx context.Context, docker *client.Client, patience time.Duration
 			return nil
 		case wait.Once && f.Condition != handover.Ready && f.Condition != handover.Starting && f.Condition != handover.Created:
 			return NotReady{Found: f}
+		case f.Condition == handover.Missing: // nobody makes it while this waits
+			return NotReady{Found: f}
 		case time.Since(began) >= patience:
 			return NotReady{f, patience}
 		}

@@ -32,6 +32,9 @@ type Expected struct {
 type Difference struct {
 	// Stopped are containers that are there and do not run. Starting them is all it takes.
 	Stopped []string `json:"stopped"`
+	// Missing are containers that the state has. Only the Pulumi engine knows whether it has
+	// removed one itself, to make it anew: an update that failed in between leaves it so.
+	Missing []string `json:"missing"`
 	// Lost are site files and Redis users that are missing. Putting them there again, as the
 	// state has them, is all it takes.
 	Lost []Lost `json:"lost"`
@@ -47,7 +50,9 @@ type Lost struct {
 }
 
 // None reports that all is as expected.
-func (d Difference) None() bool { return len(d.Stopped)+len(d.Lost)+len(d.Findings) == 0 }
+func (d Difference) None() bool {
+	return len(d.Stopped)+len(d.Missing)+len(d.Lost)+len(d.Findings) == 0
+}
 
 // Refusal is the error that ends an update before it changes anything; nil when there is nothing
 // that an update cannot mend.
@@ -62,6 +67,9 @@ func (d Difference) Refusal() error {
 	for _, name := range d.Stopped {
 		lines = append(lines, fmt.Sprintf("- %s: does not run. The next update starts it.", name))
 	}
+	for _, name := range d.Missing {
+		lines = append(lines, fmt.Sprintf("- %s: %s", name, Refresh))
+	}
 	for _, lost := range d.Lost {
 		lines = append(lines, fmt.Sprintf("- %s: is missing. The next update puts it there again.", lost.Name))
 	}
@@ -73,15 +81,13 @@ func (e Expected) Nothing() bool {
 	return len(e.Containers)+len(e.Services)+len(e.Sites)+len(e.RedisUsers) == 0
 }
 
-// refresh is the command that mends what the state has and the server has not.
-//
-// Not `pulumi up --refresh`: the program is asked before what that has seen is in the state
-// (tried with Pulumi 3.259).
-const refresh = "Run `pulumi refresh`, which sees that it is gone, and the update again, which makes it."
+// Refresh says of a missing container what mends it. Not `pulumi up --refresh`: the program is
+// asked before what that has seen is in the state (tried with Pulumi 3.259).
+const Refresh = "is missing, and the state has it. Run `pulumi refresh`, which sees that it is gone, and the update again, which makes it."
 
 // Compare holds the facts against what is expected. The answer is sorted.
 func Compare(e Expected, f document.Facts) Difference {
-	d := Difference{Stopped: []string{}, Lost: []Lost{}, Findings: []ledger.Finding{}}
+	d := Difference{Stopped: []string{}, Missing: []string{}, Lost: []Lost{}, Findings: []ledger.Finding{}}
 	byName, byID := map[string]document.FactContainer{}, map[string]document.FactContainer{}
 	for _, c := range f.Containers {
 		byName[c.Name], byID[c.ID] = c, c
@@ -134,7 +140,7 @@ func (d *Difference) container(name, id string, byName, byID map[string]document
 		d.add(name, "is another container than the one that the state has", "the state has "+short(id)+", and this is "+short(other.ID),
 			"Run `alorig recover`, which tells whose it is.")
 	default:
-		d.add(name, "is missing", "the state has it", refresh)
+		d.Missing = append(d.Missing, name)
 	}
 }
 

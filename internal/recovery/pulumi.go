@@ -56,7 +56,8 @@ type Missing struct {
 }
 
 // missing lists the containers that are not among those that exist, sorted by URN. Those of
-// pending operations are read again in any case.
+// pending operations are read again in any case, and those that an update has removed itself,
+// to make them anew, the next one makes.
 func (s state) missing(exist []Container, operations []Operation) []Missing {
 	there := map[string]bool{}
 	for _, c := range exist {
@@ -67,7 +68,7 @@ func (s state) missing(exist []Container, operations []Operation) []Missing {
 	}
 	all := []Missing{}
 	for _, r := range s.Resources {
-		if string(r.Type) != declared.TypeContainer || r.Delete || there[string(r.ID)] || there[string(r.URN)] {
+		if string(r.Type) != declared.TypeContainer || r.Delete || r.PendingReplacement || there[string(r.ID)] || there[string(r.URN)] {
 			continue
 		}
 		name, _ := r.Outputs["name"].(string)
