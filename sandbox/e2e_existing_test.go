@@ -77,7 +77,13 @@ func (s *suite) testExistingPlatform(t *testing.T) {
 	if present := s.ids(t); len(present) > 0 {
 		t.Skip("a fleet is up, and has the names of Phase 0")
 	}
-	e := &existing{suite: s, box: sandbox{root: s.root, dir: t.TempDir()}}
+	// Within the repository, from which an update builds the server's program.
+	dir := s.file("existing")
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	e := &existing{suite: s, box: sandbox{root: s.root, dir: dir}}
 	t.Cleanup(func() { e.removeAll(t) })
 	if err := s.prepare(t.Context()); err != nil {
 		t.Fatal(err)
