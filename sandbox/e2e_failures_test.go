@@ -202,7 +202,7 @@ func (s *suite) testDrift(t *testing.T) {
 		if said := s.up(t); !strings.Contains(said, "Put in its place again, since it was missing: site file observer.caddy") {
 			t.Errorf("it does not say that the site file was missing:\n%s", said)
 		}
-		expectVersion(t, browser(t), "https://observeros.app", "1")
+		expectVersion(t, browser(t), "https://api.observeros.app", "1")
 		if err := os.WriteFile(site, []byte("observeros.app {\n\trespond hello\n}\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
