@@ -169,7 +169,7 @@ func (h hand) refuse(step handover.Step, state handover.State) error {
 	if state.Next.Condition == handover.Ready {
 		serves = fmt.Sprintf("%s goes on serving in its place", h.names[handover.Next])
 	}
-	return fmt.Errorf("the handover of %s cannot end: %s; %s. Run `pulumi refresh`, and the update again; `alorig recover` shows what is in the way", h.document.Container.Name, step.Reason, serves)
+	return fmt.Errorf("the handover of %s cannot end: %s; %s. Run `pulumi refresh`, then run the update again; `alorig recover` shows what is in the way", h.document.Container.Name, step.Reason, serves)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -24,7 +24,7 @@ func TestReadinessIsAwaited(t *testing.T) {
 		t.Errorf("%q", did)
 	}
 	d.Patience, d.Containers = 2, append(d.Containers, document.Awaited{Name: name + "_deaf"}, document.Awaited{Name: name + "_missing"})
-	mustFail(t, document.AwaitReady, d, name+"_deaf is still starting after 2s\n", name+"_missing is missing after 2s\n",
+	mustFail(t, document.AwaitReady, d, name+"_deaf is still starting after 2s\n", name+"_missing is missing\n",
 		"The next app was not started. Look at `docker logs` of each, mend the cause, and run the update again")
 	d.Containers = nil
 	mustDo(t, document.AwaitReady, d)
