@@ -20,7 +20,8 @@ import (
 // update changes only what differs from the state: without this it would call unchanged what
 // somebody has stopped or removed. It starts what is only stopped, puts lost site files and Redis
 // users there again, and refuses the rest with what mends it. It returns the containers that
-// are missing: the update fails at them unless it makes them. A destroy runs no program, so nothing is read back then.
+// are missing: the update fails at them unless it makes them. A destroy runs no program, so
+// nothing is read back then.
 func (f Fleet) readBack(ctx *pulumi.Context, s settings.Settings, built delivery.Program) (missing []string, err error) {
 	state, err := stateOf(ctx)
 	if err != nil {

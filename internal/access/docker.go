@@ -21,13 +21,9 @@ const dialCommand = "docker system dial-stdio"
 
 // dialDocker connects to the server's Docker engine.
 func (t *tunnel) dialDocker(ctx context.Context, _, _ string) (net.Conn, error) {
-	c, err := t.living(ctx)
+	session, err := t.session(ctx)
 	if err != nil {
 		return nil, err
-	}
-	session, err := c.NewSession()
-	if err != nil {
-		return nil, fmt.Errorf("opening a session on %s: %w; MaxSessions in its sshd_config may be too low", t.to, err)
 	}
 	d := &dialed{session: session, to: t.to}
 	session.Stderr = &d.stderr

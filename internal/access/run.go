@@ -72,13 +72,9 @@ func (s *Server) runHere(ctx context.Context, command string, stdin io.Reader, s
 }
 
 func (t *tunnel) run(ctx context.Context, command string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
-	c, err := t.living(ctx)
+	session, err := t.session(ctx)
 	if err != nil {
 		return 0, err
-	}
-	session, err := c.NewSession()
-	if err != nil {
-		return 0, fmt.Errorf("opening a session on %s: %w; MaxSessions in its sshd_config may be too low", t.to, err)
 	}
 	defer session.Close() //nolint:errcheck // it has ended
 	defer context.AfterFunc(ctx, func() { _ = session.Close() })()

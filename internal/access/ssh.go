@@ -66,6 +66,19 @@ func newTunnel(to SSH) (*tunnel, error) {
 	return t, nil
 }
 
+// session opens a session, in which one command can run.
+func (t *tunnel) session(ctx context.Context) (*ssh.Session, error) {
+	c, err := t.living(ctx)
+	if err != nil {
+		return nil, err
+	}
+	session, err := c.NewSession()
+	if err != nil {
+		return nil, fmt.Errorf("opening a session on %s: %w; MaxSessions in its sshd_config may be too low", t.to, err)
+	}
+	return session, nil
+}
+
 // living returns the connection, made anew when it has broken.
 func (t *tunnel) living(ctx context.Context) (*ssh.Client, error) {
 	t.mu.Lock()
