@@ -37,7 +37,7 @@ func (w *Workload) HandOver(ctx *pulumi.Context, after ...pulumi.Resource) (err 
 	// where the update has found nothing to change about the container: an earlier one was cut
 	// short after its take, and this one goes back. And it follows every new container, whatever
 	// has made the provider replace it.
-	w.Done, err = w.step(ctx, "end", document.EndHandover, append(pulumi.Array{stdout(w.Taken)}, w.platform.replaced(w.container.Name, w.Container)...), pulumi.DependsOn([]pulumi.Resource{w.Container}))
+	w.Done, err = w.step(ctx, "end", document.EndHandover, pulumi.Array{stdout(w.Taken), w.Container.ID()}, pulumi.DependsOn([]pulumi.Resource{w.Container}))
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package components
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
 	"github.com/pulumi/pulumi-postgresql/sdk/v3/go/postgresql"
@@ -20,7 +19,6 @@ type PlatformArgs struct {
 	Mode             workload.PlatformMode
 	Ledger           ledger.Ledger
 	Program          *ServerProgram
-	Missing          []string            // containers that are waited for, whatever has changed
 	CaddyDirectory   string              // on the server; mounted in Caddy at /etc/caddy
 	RedisPassword    pulumi.StringOutput // of Redis' default user; a secret
 	PostgresPassword pulumi.StringOutput // of the superuser; a secret
@@ -46,7 +44,6 @@ type Platform struct {
 	services       map[ledger.Kind]ledger.Service
 	networkName    string
 	program        *ServerProgram
-	missing        []string
 	redisPassword  pulumi.StringOutput
 	caddyDirectory string
 }
@@ -55,7 +52,7 @@ type Platform struct {
 // runs on demand: Flower is started by hand while somebody uses it (docs/runbook.md).
 func NewPlatform(ctx *pulumi.Context, name string, args *PlatformArgs, opts ...pulumi.ResourceOption) (*Platform, error) {
 	platform := &Platform{
-		services: map[ledger.Kind]ledger.Service{}, networkName: args.Ledger.Server.Network, program: args.Program, missing: args.Missing,
+		services: map[ledger.Kind]ledger.Service{}, networkName: args.Ledger.Server.Network, program: args.Program,
 		redisPassword: args.RedisPassword, caddyDirectory: args.CaddyDirectory,
 	}
 	for _, s := range args.Ledger.Services {
@@ -193,7 +190,7 @@ func (p *Platform) create(ctx *pulumi.Context, args *PlatformArgs) error {
 		if err != nil {
 			return err
 		}
-		made, running, triggers = append(made, c), append(running, registered), append(triggers, p.replaced(s.Container, registered)...)
+		made, running, triggers = append(made, c), append(running, registered), append(triggers, registered.ID())
 	}
 	ready, err := p.awaitReady(ctx, "platform-ready", "", made, triggers, "No app was touched.", within, pulumi.DependsOn(running))
 	if err != nil {
@@ -201,16 +198,6 @@ func (p *Platform) create(ctx *pulumi.Context, args *PlatformArgs) error {
 	}
 	p.Ready = append(p.Ready, ready)
 	return p.closeMaintenanceDatabases(ctx, ready)
-}
-
-// replaced are triggers that take a step when the container is another one, or was missing
-// when the update began.
-func (p *Platform) replaced(name string, made *docker.Container) pulumi.Array {
-	triggers := pulumi.Array{made.ID()}
-	if slices.Contains(p.missing, name) {
-		triggers = append(triggers, pulumi.String("was missing"))
-	}
-	return triggers
 }
 
 // awaitReady registers that an update waits until all containers are ready. What does not

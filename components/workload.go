@@ -73,7 +73,7 @@ func (w *Workload) Replace(ctx *pulumi.Context, after ...pulumi.Resource) (err e
 		return err
 	}
 	w.Done, err = w.platform.awaitReady(ctx, ledger.Logical(w.container.Name, "ready"), w.container.app, []container{w.container},
-		w.platform.replaced(w.container.Name, w.Container), "The containers of "+w.container.app+" that serve have been replaced.",
+		pulumi.Array{w.Container.ID()}, "The containers of "+w.container.app+" that serve have been replaced.",
 		pulumi.Parent(w), pulumi.DependsOn([]pulumi.Resource{w.Container}))
 	if err != nil {
 		return err

@@ -48,7 +48,7 @@ func (f Fleet) program(ctx *pulumi.Context) error { return f.update(ctx, f.readB
 
 // update is the program with a way to see, before an update, that the server is as it should
 // be: tests have no server.
-func (f Fleet) update(ctx *pulumi.Context, readBack func(*pulumi.Context, settings.Settings, delivery.Program) ([]string, error)) error {
+func (f Fleet) update(ctx *pulumi.Context, readBack func(*pulumi.Context, settings.Settings, delivery.Program) error) error {
 	s, err := f.Settings(settings.FromContext(ctx), "")
 	if err != nil {
 		return err
@@ -62,13 +62,12 @@ func (f Fleet) update(ctx *pulumi.Context, readBack func(*pulumi.Context, settin
 	if err != nil {
 		return err
 	}
-	var missing []string
 	if !ctx.DryRun() {
-		if missing, err = readBack(ctx, s, program); err != nil {
+		if err := readBack(ctx, s, program); err != nil {
 			return err
 		}
 	}
-	return f.Declare(ctx, s, program, missing...)
+	return f.Declare(ctx, s, program)
 }
 
 // serverProgram builds the program that an update puts on the server.
@@ -99,9 +98,8 @@ func (f Fleet) OfflinePreview(s settings.Settings) pulumi.RunFunc {
 }
 
 // Declare registers everything that belongs on the server. Without a program for the server
-// it can only be previewed. Containers that are missing are waited for in any case, so that an
-// update fails if it does not make them.
-func (f Fleet) Declare(ctx *pulumi.Context, s settings.Settings, built delivery.Program, missing ...string) error {
+// it can only be previewed.
+func (f Fleet) Declare(ctx *pulumi.Context, s settings.Settings, built delivery.Program) error {
 	stage, ok := f.Ledger.Through(s.Rollout)
 	if !ok {
 		return fmt.Errorf("rollout %q is no app of the ledger", s.Rollout)
@@ -128,7 +126,7 @@ func (f Fleet) Declare(ctx *pulumi.Context, s settings.Settings, built delivery.
 		return err
 	}
 	platform, err := components.NewPlatform(ctx, "platform", &components.PlatformArgs{
-		Mode: s.Platform, Ledger: f.Ledger, Program: program, Missing: missing, CaddyDirectory: s.CaddyDirectory,
+		Mode: s.Platform, Ledger: f.Ledger, Program: program, CaddyDirectory: s.CaddyDirectory,
 		RedisPassword: s.RedisPassword.Output(), PostgresPassword: s.Postgres.Password.Output(),
 		PostgresUser: s.Postgres.User, Subnet: s.Subnet, Images: s.Images, TLS: s.TLS,
 		CloudflareToken: s.CloudflareToken.Output(), ACMEEmail: s.ACMEEmail,

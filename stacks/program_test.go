@@ -675,7 +675,7 @@ func (e *registrations) before(name string) map[string]bool {
 
 // withoutServer is the program where no server answers.
 func withoutServer(ctx *pulumi.Context) error {
-	return Alorig().update(ctx, func(*pulumi.Context, settings.Settings, delivery.Program) ([]string, error) { return nil, nil })
+	return Alorig().update(ctx, func(*pulumi.Context, settings.Settings, delivery.Program) error { return nil })
 }
 
 // One app at a time (§2): an app's containers start when every container of the app

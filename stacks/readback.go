@@ -19,17 +19,16 @@ import (
 // readBack sees, before an update changes anything, that the server is as the state says. An
 // update changes only what differs from the state: without this it would call unchanged what
 // somebody has stopped or removed. It starts what is only stopped, puts lost site files and Redis
-// users there again, and refuses the rest with what mends it. It returns the containers that
-// are missing: the update fails at them unless it makes them. A destroy runs no program, so
+// users there again, and refuses the rest with what mends it. A destroy runs no program, so
 // nothing is read back then.
-func (f Fleet) readBack(ctx *pulumi.Context, s settings.Settings, built delivery.Program) (missing []string, err error) {
+func (f Fleet) readBack(ctx *pulumi.Context, s settings.Settings, built delivery.Program) error {
 	state, err := stateOf(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	expected := f.Expected(s, state)
 	if expected.Nothing() {
-		return nil, nil
+		return nil
 	}
 	privateKey := ""
 	if s.SSH != nil {
@@ -37,37 +36,41 @@ func (f Fleet) readBack(ctx *pulumi.Context, s settings.Settings, built delivery
 	}
 	way, err := access.Open(ctx.Context(), access.Of(s, privateKey))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer way.Close() //nolint:errcheck // everything has been read
 	server, put, err := readback.Reach(ctx.Context(), way, built, s.Program.Directory)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if put {
 		_ = ctx.Log.Info("The server's program was put in its place.", nil) // a message
 	}
 	facts, err := server.State(ctx.Context(), f.StateQuestion(ctx.Stack(), s))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	difference := readback.Compare(expected, facts)
+	if len(difference.Missing) > 0 {
+		removed, err := removedContainers(ctx)
+		if err != nil {
+			return err
+		}
+		difference.Expect(removed)
+	}
 	if err := difference.Refusal(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := f.startStopped(ctx, server, difference.Stopped); err != nil {
-		return nil, err
-	}
-	for _, name := range difference.Missing {
-		_ = ctx.Log.Warn(name+" "+readback.Refresh+" Where the update before has removed it to make it anew, this one makes it.", nil) // a message
+		return err
 	}
 	for _, lost := range difference.Lost {
 		if err := server.Put(ctx.Context(), lost); err != nil {
-			return nil, err
+			return err
 		}
 		_ = ctx.Log.Warn("Put in its place again, since it was missing: "+lost.Name+".", nil) // a message
 	}
-	return difference.Missing, nil
+	return nil
 }
 
 // Expected is what a state says is on the server, and what every update needs there.

@@ -2,9 +2,12 @@ package stacks
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/alorig/fleet/internal/declared"
+	"github.com/alorig/fleet/internal/pulumicli"
 	"github.com/alorig/fleet/internal/readback"
 )
 
@@ -19,7 +22,7 @@ func stateOf(ctx *pulumi.Context) (map[string]readback.Resource, error) {
 			Outputs map[string]any `pulumi:"outputs"`
 		} `pulumi:"outputs"`
 	}
-	name := fmt.Sprintf("%s/%s/%s", ctx.Organization(), ctx.Project(), ctx.Stack())
+	name := qualifiedStack(ctx)
 	if _, err := ctx.InvokePackageRaw("pulumi:pulumi:readStackResourceOutputs", map[string]any{"stackName": name}, &answer, ""); err != nil {
 		return nil, fmt.Errorf("reading the state of %s: %w", name, err)
 	}
@@ -28,4 +31,29 @@ func stateOf(ctx *pulumi.Context) (map[string]readback.Resource, error) {
 		all[urn] = readback.Resource{Type: r.Type, Outputs: r.Outputs}
 	}
 	return all, nil
+}
+
+// removedContainers are those that an update has removed itself, to make them anew, and that it
+// has not made because it failed. The engine's answer to a program does not tell them from
+// others, its export does.
+func removedContainers(ctx *pulumi.Context) ([]string, error) {
+	cli, err := pulumicli.Find(ctx.Context(), "", os.Stderr)
+	if err != nil {
+		return nil, err
+	}
+	state, err := pulumicli.Stack{CLI: cli, Name: qualifiedStack(ctx)}.Export(ctx.Context())
+	if err != nil {
+		return nil, fmt.Errorf("seeing which containers the update before has removed: %w", err)
+	}
+	var names []string
+	for _, r := range state.Resources {
+		if name, ok := r.Outputs["name"].(string); ok && string(r.Type) == declared.TypeContainer && r.PendingReplacement {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+func qualifiedStack(ctx *pulumi.Context) string {
+	return fmt.Sprintf("%s/%s/%s", ctx.Organization(), ctx.Project(), ctx.Stack())
 }

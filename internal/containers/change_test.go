@@ -240,7 +240,7 @@ func TestACommandInsideAContainer(t *testing.T) {
 		stdin *strings.Reader
 		words []string
 		code  int
-		keeps int // bytes of output
+		keeps int      // bytes of output
 		says  []string // in any order: Docker promises none between the two streams
 	}{
 		"a failure":                        {words: []string{"/app", "probe"}, code: 1, says: []string{"connection refused"}},

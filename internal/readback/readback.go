@@ -32,8 +32,7 @@ type Expected struct {
 type Difference struct {
 	// Stopped are containers that are there and do not run. Starting them is all it takes.
 	Stopped []string `json:"stopped"`
-	// Missing are containers that the state has. Only the Pulumi engine knows whether it has
-	// removed one itself, to make it anew: an update that failed in between leaves it so.
+	// Missing are containers that the state has and the server has not.
 	Missing []string `json:"missing"`
 	// Lost are site files and Redis users that are missing. Putting them there again, as the
 	// state has them, is all it takes.
@@ -57,7 +56,7 @@ func (d Difference) None() bool {
 // Refusal is the error that ends an update before it changes anything; nil when there is nothing
 // that an update cannot mend.
 func (d Difference) Refusal() error {
-	if len(d.Findings) == 0 {
+	if len(d.Findings)+len(d.Missing) == 0 {
 		return nil
 	}
 	var lines []string
@@ -76,6 +75,12 @@ func (d Difference) Refusal() error {
 	return fmt.Errorf("the server is not as the state of this stack says, and nothing was changed:\n%s", strings.Join(lines, "\n"))
 }
 
+// Expect takes containers off those that are missing: an update has removed them itself, to make
+// them anew, and failed in between. The next one makes them.
+func (d *Difference) Expect(removed []string) {
+	d.Missing = slices.DeleteFunc(d.Missing, func(name string) bool { return slices.Contains(removed, name) })
+}
+
 // Nothing reports that nothing is expected, as before the first update.
 func (e Expected) Nothing() bool {
 	return len(e.Containers)+len(e.Services)+len(e.Sites)+len(e.RedisUsers) == 0
@@ -83,7 +88,7 @@ func (e Expected) Nothing() bool {
 
 // Refresh says of a missing container what mends it. Not `pulumi up --refresh`: the program is
 // asked before what that has seen is in the state (tried with Pulumi 3.259).
-const Refresh = "is missing, and the state has it. Run `pulumi refresh`, which sees that it is gone, and the update again, which makes it."
+const Refresh = "is missing, and the state has it. Run `alorig recover` or `pulumi refresh`, which see that it is gone, and the update again, which makes it."
 
 // Compare holds the facts against what is expected. The answer is sorted.
 func Compare(e Expected, f document.Facts) Difference {

@@ -104,6 +104,25 @@ func TestWhatIsThereIsHeldAgainstTheState(t *testing.T) {
 	}
 }
 
+func TestWhatIsMissingEndsAnUpdate(t *testing.T) {
+	t.Parallel()
+	f := facts()
+	f.Containers = f.Containers[2:]
+	d := Compare(expected(), f)
+	err := d.Refusal()
+	if err == nil || !strings.Contains(err.Error(), "nothing was changed") || !strings.Contains(err.Error(), "- psydge_celery_beat: is missing, and the state has it. Run `alorig recover`") {
+		t.Fatalf("it is refused with %v", err)
+	}
+	d.Expect([]string{"psydge_celery_beat"})
+	if err := d.Refusal(); err == nil || strings.Contains(err.Error(), "beat") || !strings.Contains(err.Error(), "psydge_backend") {
+		t.Errorf("beside one that an update has removed itself: %v", err)
+	}
+	d.Expect([]string{"psydge_backend"})
+	if err := d.Refusal(); err != nil {
+		t.Errorf("what an update has removed itself is refused: %v", err)
+	}
+}
+
 func TestTheStateIsRead(t *testing.T) {
 	t.Parallel()
 	e := Of(map[string]Resource{
