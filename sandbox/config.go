@@ -217,12 +217,18 @@ func (s sandbox) writeProject(ctx context.Context) error {
 	if err := os.WriteFile(filepath.Join(filepath.Dir(s.pack()), "PulumiPolicy.yaml"), manifest, 0o600); err != nil {
 		return err
 	}
-	for output, source := range map[string]string{program: ".", s.pack(): "./policy"} {
-		build := exec.CommandContext(ctx, "go", "build", "-o", output, source)
-		build.Dir = s.root
-		if said, err := build.CombinedOutput(); err != nil {
-			return fmt.Errorf("compiling %s: %w: %s", source, err, said)
-		}
+	if err := s.compile(ctx, program, "."); err != nil {
+		return err
+	}
+	return s.compile(ctx, s.pack(), "./policy")
+}
+
+// compile compiles a command of the repository with the flags of Pulumi's language host.
+func (s sandbox) compile(ctx context.Context, output, source string) error {
+	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-ldflags", "-w -s", "-o", output, source)
+	build.Dir = s.root
+	if said, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("compiling %s: %w: %s", source, err, said)
 	}
 	return nil
 }
