@@ -142,11 +142,6 @@ func (f Found) String() string {
 	}
 }
 
-// quick tells a probe that somebody waits for its answer and asks again: it may give up
-// sooner than when Docker asks. Probes that wait for an answer of their own accord read it
-// (internal/workload/probes).
-const quick = "ALORIG_PROBE_SECONDS=2"
-
 // defaultTimeout is Docker's own for a health check that has none.
 const defaultTimeout = 30 * time.Second
 
@@ -174,7 +169,7 @@ func (w *watch) probe(ctx context.Context, f Found) (bool, error) {
 	}
 	waiting, stop := context.WithTimeout(ctx, timeout)
 	defer stop()
-	e, err := prepare(waiting, w.docker, f.ID, container.ExecOptions{Cmd: words, Env: []string{quick}})
+	e, err := prepare(waiting, w.docker, f.ID, container.ExecOptions{Cmd: words})
 	var code int
 	if err == nil {
 		_, code, err = e.run(waiting, nil)

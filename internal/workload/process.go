@@ -74,46 +74,62 @@ func (d Daphne) At(place Place) Program {
 // CeleryWorker runs the app's background tasks.
 type CeleryWorker struct {
 	Concurrency int           // processes; each holds one PostgreSQL connection at most
-	Longest     time.Duration // the longest task, which may finish before a stop; 0 means two minutes
+	Longest     time.Duration // the longest that a task may take; 0 means two minutes
 }
+
+// A task that takes longer than the app's longest gets SoftTimeLimitExceeded, and a little later
+// its process is killed, so that none is held for ever. A stop waits until that is over.
+const (
+	untilKilled  = 10 * time.Second // from the soft limit of a task to the hard one
+	untilStopped = 20 * time.Second // from the soft limit to the end of the grace of a stop
+)
 
 // At implements [Process].
 func (w CeleryWorker) At(place Place) Program {
 	node := ledger.WorkerNode(place.App.Name)
-	grace := w.Longest
-	if grace == 0 {
-		grace = 2 * time.Minute
+	longest := w.Longest
+	if longest == 0 {
+		longest = 2 * time.Minute
 	}
-	// A process above its share of the hard limit is renewed after its task.
-	share := place.Container.Memory.Limit / ledger.MiB(w.Concurrency+1)
 	return Program{
 		Command: []string{
 			"celery", "--app", "config", "worker", "--loglevel", "INFO",
 			"--hostname", node,
 			"--concurrency", strconv.Itoa(w.Concurrency),
-			"--max-memory-per-child", strconv.Itoa(int(share) * 1024), // KiB
+			"--max-memory-per-child", strconv.Itoa(int(w.renewedAbove(place.Container.Memory.Limit)) * 1024), // KiB
 			"--max-tasks-per-child", "500",
+			"--soft-time-limit", inSeconds(longest), "--time-limit", inSeconds(longest + untilKilled),
 			// An app has one worker, so no neighbours. Looking for them after Redis was away
 			// can leave it connected and deaf for ever (docs/provider-surprises.md).
 			"--without-mingle", "--without-gossip",
 		},
-		Probe: Probe{Test: []string{"CMD", "python", "-c", workerProbe, node}, Timing: workerTiming}, Grace: grace,
-		Connections: w.Concurrency, Django: true,
+		Probe: Probe{Test: []string{"CMD", "python", "-c", workerProbe, node, inSeconds(longest)}, Timing: workerTiming},
+		Grace: longest + untilStopped, Connections: w.Concurrency, Django: true,
 	}
 }
+
+// renewedAbove is the resident memory above which a process of the pool is renewed after its task.
+// A process starts with all that the worker's main process has loaded, which counts as its own
+// though all of them share it: half of the hard limit is left for that. Of the other half a process may
+// grow by four fifths of its part. It keeps what tasks leak from adding up; what protects the server is
+// the hard limit.
+func (w CeleryWorker) renewedAbove(limit ledger.MiB) ledger.MiB {
+	return limit/2 + limit*2/5/ledger.MiB(max(1, w.Concurrency))
+}
+
+func inSeconds(d time.Duration) string { return strconv.Itoa(int(d.Seconds())) }
 
 // CeleryBeat sends the app's scheduled tasks. An app has one, never two.
 type CeleryBeat struct{}
 
 // At implements [Process].
 func (CeleryBeat) At(Place) Program {
-	oldest := strconv.Itoa(int(beatOldest.Seconds()))
 	return Program{
 		Command: []string{
 			"celery", "--app", "config", "beat", "--loglevel", "INFO",
 			"--schedule", "/tmp/celerybeat-schedule", "--pidfile=", "--max-interval", "60",
 		},
-		Probe: Probe{Test: []string{"CMD", "python", "-c", beatProbe, oldest}, Timing: beatTiming, Steady: beatSteady}, Grace: 10 * time.Second,
+		Probe: Probe{Test: []string{"CMD", "python", "-c", beatProbe, inSeconds(beatOldest)}, Timing: beatTiming, Steady: beatSteady}, Grace: 10 * time.Second,
 		Connections: 1, Django: true,
 	}
 }

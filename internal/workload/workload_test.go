@@ -146,7 +146,7 @@ func TestAnUpdateIsAsPatientAsItsProbes(t *testing.T) {
 // A probe that Docker ends says nothing, and its process may outlive the check.
 func TestAProbeGivesUpBeforeItsTimeout(t *testing.T) {
 	t.Parallel()
-	own := regexp.MustCompile(`(?:timeout[=:] ?|PROBE_SECONDS", )(\d+)`)
+	own := regexp.MustCompile(`(?:timeout[=:] ?|monotonic\(\) \+ )(\d+)`)
 	for name, c := range map[string]struct {
 		script string
 		unit   string
