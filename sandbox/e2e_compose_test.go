@@ -35,7 +35,8 @@ func (s *suite) testCompose(t *testing.T) {
 	compose := c.up(t, project)
 	s.figures["compose up from nothing"] = compose
 	s.expectHealthy(t)
-	s.composeRedeploy(t, c, project)
+	project = s.composeRedeploy(t, c, project, 100)
+	s.composeRedeploy(t, c, project, 20)
 
 	ours := s.figures["up from nothing"]
 	if ours == 0 {
@@ -47,8 +48,8 @@ func (s *suite) testCompose(t *testing.T) {
 
 // composeRedeploy gives Snapify another image as Docker Compose does it, under the load of
 // the fleet's own handover. What is lost and how long is waited is a figure to compare,
-// not a promise.
-func (s *suite) composeRedeploy(t *testing.T, c composition, running *types.Project) {
+// not a promise. It returns what runs then.
+func (s *suite) composeRedeploy(t *testing.T, c composition, running *types.Project, perSecond int) *types.Project {
 	t.Helper()
 	backend := ledger.ContainerName("snapify", ledger.Backend)
 	before := running.Services[backend].Image
@@ -66,19 +67,20 @@ func (s *suite) composeRedeploy(t *testing.T, c composition, running *types.Proj
 		t.Fatal(err)
 	}
 	others := startAttack(browser(t), 20, otherApps("snapify"), nil)
-	load := startAttack(browser(t), 100, []string{"https://snapify.pk/"}, []string{"https://snapify.pk/jobs"})
+	load := startAttack(browser(t), perSecond, []string{"https://snapify.pk/"}, []string{"https://snapify.pk/jobs"})
 	time.Sleep(5 * time.Second)
 	started := time.Now()
 	c.write(t, changed)
 	c.run(t, "run", "--rm", "--no-deps", "--no-TTY", backend, "python", "manage.py", "migrate", "--noinput")
 	c.up(t, changed)
-	s.figures["compose redeploy of one app"] = time.Since(started)
+	s.figures[fmt.Sprintf("compose redeploy of one app, %d a second", perSecond)] = time.Since(started)
 	time.Sleep(5 * time.Second)
 	load.stop()
 	others.stop()
 	t.Logf("compose redeploys %s → %s: %s", before, after, load)
-	s.figures["compose redeploy, longest wait"] = load.metrics.Latencies.Max
+	s.figures[fmt.Sprintf("compose redeploy, longest wait, %d a second", perSecond)] = load.metrics.Latencies.Max
 	s.expectHealthy(t)
+	return changed
 }
 
 // removeContainers leaves data, network and site files.

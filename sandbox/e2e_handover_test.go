@@ -80,12 +80,15 @@ func (s *suite) testRollback(t *testing.T) {
 	defer s.runElsewhere()()
 	client := browser(t)
 	before := countJobs(t, client, "https://snapify.pk")
-	defer s.watchCommandLines(t)() // it takes too much of a small machine for a measurement
 	load := startAttack(browser(t), 20, []string{"https://snapify.pk/"}, []string{"https://snapify.pk/jobs"})
 	s.setImage(t, "snapify-backend", image("1"))
+	started := time.Now()
+	s.compileAsPulumi(t)
 	s.up(t)
+	s.figures["handover of one app, 20 a second"] = time.Since(started)
 	load.stop()
 	load.expectClean(t)
+	s.figures["handover, longest wait, 20 a second"] = load.metrics.Latencies.Max
 	expectVersion(t, client, "https://snapify.pk", "1")
 	if after := countJobs(t, client, "https://snapify.pk"); after.Jobs-before.Jobs != int(load.posted.Load()) {
 		t.Errorf("%d POSTs were answered, %d are kept", load.posted.Load(), after.Jobs-before.Jobs)
@@ -98,6 +101,7 @@ func (s *suite) testHandoverOfTwoContainers(t *testing.T) {
 	defer s.runElsewhere()()
 	client := browser(t)
 	others := startAttack(browser(t), 20, otherApps("psydge"), nil)
+	defer s.watchCommandLines(t)() // it takes too much of a small machine for a measurement
 	load := startAttack(browser(t), 50, []string{"https://api.psydge.com/", "https://ws.psydge.com/", "https://cms.alorig.com/"}, []string{"https://api.psydge.com/jobs"})
 	watched := watchEvents(t)
 	s.setImage(t, "psydge-backend", image("2"))
