@@ -34,6 +34,7 @@ var dockerParts = []part{
 	{"routes", (*suite).testRoutes},
 	{"ports", (*suite).testPorts},
 	{"isolation", (*suite).testIsolation},
+	{"probes", (*suite).testProbes},
 	// Before a container is left to be looked at, with the variables of its app.
 	{"secrets", func(s *suite, t *testing.T) { s.searchContainers(t, s.secretCanaries(t)) }},
 	{"handover", (*suite).testHandover},

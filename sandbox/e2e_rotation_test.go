@@ -17,6 +17,7 @@ import (
 func (s *suite) testRotation(t *testing.T) {
 	t.Run("passwords", s.tryPasswords)
 	t.Run("interrupted", s.tryInterruptedRotation)
+	t.Run("registry", s.tryRegistryPassword)
 	t.Run("passphrase", s.tryPassphrase)
 }
 

@@ -129,6 +129,21 @@ func TestBeatIsNotTakenForItsInit(t *testing.T) {
 	}
 }
 
+// With a main process of 110 MB, as Django with its libraries has, a process of the pool begins at
+// that: it must not be renewed after every task (celery/celery#4125).
+func TestAWorkersProcessMayGrow(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		limit       ledger.MiB
+		concurrency int
+	}{{900, 4}, {350, 3}, {400, 3}, {350, 2}, {170, 1}, {280, 2}} { // the fleet's
+		above := CeleryWorker{Concurrency: tt.concurrency}.renewedAbove(tt.limit)
+		if above < 110+30 || above > tt.limit {
+			t.Errorf("of %d MiB, each of %d processes is renewed above %d MiB", tt.limit, tt.concurrency, above)
+		}
+	}
+}
+
 // A container that comes up at the last moment that its probe allows is still waited for:
 // otherwise an update fails while nothing is wrong.
 func TestAnUpdateIsAsPatientAsItsProbes(t *testing.T) {
