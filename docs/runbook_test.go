@@ -38,7 +38,8 @@ func TestTheRunbookTellsTheLedger(t *testing.T) {
 		}
 	}
 	expect(fmt.Sprintf("`max_connections` at least %d: the ledger gives out %d, and 3 stay for the superuser", l.Server.Connections+3, l.Server.Connections))
-	expect(fmt.Sprintf("maxmemory %dmb", l.Server.RedisMemory))
+	redis, _ := l.Service(ledger.Redis)
+	expect(fmt.Sprintf("maxmemory %dmb", redis.Data()))
 
 	rows, err := documents(t)["docs/runbook.md"].Rows("After each app", "app", "Redis DB", "queue")
 	if err != nil {

@@ -173,7 +173,7 @@ func (e *existing) startPhase0(t *testing.T) {
 		"--volume", volumeByHand("postgres")+":/var/lib/postgresql/data", "alorig-sandbox/postgres:1", "postgres", "-c", "max_connections=83")
 
 	docker(t, "run", "--rm", "--network", "none", "--label", label, "--volume", volumeByHand("redis")+":/data",
-		"--volume", e.write(t, "redis/redis.conf", "aclfile /data/users.acl\nappendonly yes\nmaxmemory 2000mb\nmaxmemory-policy noeviction\n")+":/from/redis.conf:ro",
+		"--volume", e.write(t, "redis/redis.conf", "aclfile /data/users.acl\nappendonly yes\nmaxmemory 990mb\nmaxmemory-policy noeviction\n")+":/from/redis.conf:ro",
 		"--volume", e.write(t, "redis/users.acl", fmt.Sprintf("user default on #%x ~* &* +@all\n", sha256.Sum256([]byte(e.own.Values["redisPassword"]))))+":/from/users.acl:ro",
 		"alorig-sandbox/redis:1", "cp", "/from/redis.conf", "/from/users.acl", "/data")
 	run("redis", "2200m", "--volume", volumeByHand("redis")+":/data", "alorig-sandbox/redis:1", "redis-server", "/data/redis.conf")

@@ -75,6 +75,8 @@ func TestCheck(t *testing.T) {
 		{"no hard limit", backend(func(c *Container) { c.Memory.Limit = 0 }), "container-memory", "psydge_backend", "0 MiB hard limit"},
 		{"negative amount", edit(func(l *Ledger) { l.Services[0].Memory.Steady = -100 }), "container-memory", "alorig_postgres", "-100 MiB"},
 		{"limit below the steady state", backend(func(c *Container) { c.Memory.Limit = 549 }), "container-memory", "psydge_backend", "below its steady state of 550"},
+		{"Redis holds more than a rewrite leaves room for", edit(func(l *Ledger) { l.Services[1].Memory.Steady = 991 }), "container-memory", "alorig_redis", "it may hold 990 MiB"},
+		{"Redis is killed before it is reviewed", edit(func(l *Ledger) { l.Services[1].Memory.Limit = 1999 }), "container-memory", "alorig_redis", "reviewed when it takes 2000 MiB"},
 		{"reservation without an amount", edit(func(l *Ledger) { l.Reserved[0].Memory = Memory{} }), "container-memory", "os", "books 0 MiB"},
 		{"app above its budget", backend(func(c *Container) { c.Memory.Steady = 551 }), "app-memory-budget", "psydge", "reserve 1751 MiB"},
 		{"steady state above the trigger", edit(func(l *Ledger) { l.Reserved[0].Memory = Memory{3301, 3301} }), "fleet-memory-budget", "server", "13001 MiB"},

@@ -41,8 +41,8 @@ func Alorig() Ledger {
 		},
 		Services: []Service{
 			{Container: "alorig_postgres", Kind: Postgres, Port: 5432, Memory: Memory{Steady: 1400, Limit: 2000}},
-			// The limit leaves room for the 2 GB at which the seed wants a review, and for
-			// the pages a background save copies.
+			// The limit leaves room for the 2 GB at which the seed wants a review. Redis may hold
+			// less than half of it (Service.Data).
 			{Container: "alorig_redis", Kind: Redis, Port: 6379, Memory: Memory{Steady: 600, Limit: 2200}},
 			{Container: "alorig_caddy", Kind: Caddy, Port: 443, HostPorts: []int{80, 443}, Memory: Memory{Steady: 200, Limit: 300}},
 			{Container: "portainer", Kind: Portainer, Port: 9000, Memory: Memory{Steady: 300, Limit: 350}},

@@ -20,7 +20,7 @@ type Server struct {
 	Memory         MiB    `json:"memory"`         // what the machine has (seed §1)
 	UpgradeTrigger MiB    `json:"upgradeTrigger"` // steady state above this means a larger server (seed §10)
 	Connections    int    `json:"connections"`    // PostgreSQL connections in all (seed §10)
-	RedisMemory    MiB    `json:"redisMemory"`    // Redis above this means a review (seed §10)
+	RedisMemory    MiB    `json:"redisMemory"`    // a container of Redis that takes more means a review (seed §10)
 	Network        string `json:"network"`        // the one Docker network (seed §3)
 }
 

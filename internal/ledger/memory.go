@@ -58,6 +58,12 @@ func (a App) Limits() MiB {
 	return sum
 }
 
+// Data is how much a Redis service may hold (its maxmemory). While it writes its file anew, what
+// changes meanwhile is there twice, so two times as much must fit below its hard limit, with a tenth
+// of that left for the rest. With 91 % as maxmemory, one of a tenth of this size was killed for
+// memory as soon as its keys were overwritten during a rewrite, which starts by itself.
+func (s Service) Data() MiB { return s.Memory.Limit * 9 / 20 }
+
 // Rung is one step of the RAM ladder: the server after an app has been deployed.
 type Rung struct {
 	After     string `json:"after"` // app name; "" before the first app
@@ -107,6 +113,19 @@ func checkMemory(l Ledger, report *Report) {
 	}
 	for _, s := range l.Services {
 		entry(s.Container, s.Memory)
+		if s.Kind != Redis {
+			continue
+		}
+		if s.Memory.Steady > s.Data() {
+			report.Add(fmt.Sprintf("holds %d MiB in steady state", s.Memory.Steady),
+				fmt.Sprintf("it may hold %d MiB, nine twentieths of its hard limit, since what changes during a rewrite of its file is there twice", s.Data()),
+				"Raise Memory.Limit, or lower Memory.Steady.")
+		}
+		if s.Memory.Limit < l.Server.RedisMemory {
+			report.Add(fmt.Sprintf("has a hard limit of %d MiB", s.Memory.Limit),
+				fmt.Sprintf("it is reviewed when it takes %d MiB (seed §10), which it could never reach", l.Server.RedisMemory),
+				"Raise Memory.Limit to at least Server.RedisMemory.")
+		}
 	}
 	for _, a := range l.Apps {
 		for _, c := range a.Containers {

@@ -75,7 +75,7 @@ func ServiceOf(s ledger.Service, server ledger.Server, postgresUser string) (Ser
 		service.Capabilities = dropPrivileges
 		service.Data, service.Password = "/var/lib/postgresql/data", "POSTGRES_PASSWORD"
 	case ledger.Redis:
-		service.Entrypoint = []string{"sh", "-c", fmt.Sprintf(redisStart, server.RedisMemory)}
+		service.Entrypoint = []string{"sh", "-c", fmt.Sprintf(redisStart, s.Data())}
 		service.Probe.Test = []string{"CMD-SHELL", `REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli ping | grep -q PONG`}
 		service.Capabilities = dropPrivileges
 		service.Password = "REDIS_PASSWORD"
