@@ -26,6 +26,7 @@ type container struct {
 	address            netip.Addr         // fixed on the network; the zero value lets Docker choose
 	hostPorts          docker.ContainerPortArray
 	volumes            docker.ContainerVolumeArray
+	sharedMemory       int           // of /dev/shm, MiB; 0: Docker's own 64 MB
 	replaceOn          []string      // properties whose change makes it anew; "*" is any
 	steady             time.Duration // see [workload.Probe]
 }
@@ -140,6 +141,9 @@ func (c container) register(ctx *pulumi.Context, name string, opts ...pulumi.Res
 	}
 	if c.CPUShares != 0 {
 		args.CpuShares = pulumi.Int(c.CPUShares)
+	}
+	if c.sharedMemory != 0 {
+		args.ShmSize = pulumi.Int(c.sharedMemory)
 	}
 	if len(c.Entrypoint) > 0 {
 		args.Entrypoints = pulumi.ToStringArray(c.Entrypoint)

@@ -97,11 +97,12 @@ func (p *Platform) lookUp(ctx *pulumi.Context, args *PlatformArgs) error {
 		Name: pulumi.String(args.Ledger.Server.Network),
 	}, pulumi.Parent(p))
 	p.Network = found.Name()
-	caddy := p.service(ledger.Caddy).Container
+	caddy, postgres := p.service(ledger.Caddy).Container, p.service(ledger.Postgres)
 	text, err := document.Write(document.Platform{
 		Header: document.NewHeader("", "platform"), Network: args.Ledger.Server.Network,
-		Containers: []string{p.service(ledger.Postgres).Container, p.service(ledger.Redis).Container, caddy},
+		Containers: []string{postgres.Container, p.service(ledger.Redis).Container, caddy},
 		Caddy:      caddy, Modules: []string{caddysite.DNSModule}, Sites: ledger.SitesDirectory(args.CaddyDirectory),
+		Postgres: postgres.Container, SharedMemory: int(postgres.SharedMemory()),
 	})
 	if err != nil {
 		return err
@@ -243,6 +244,7 @@ func (p *Platform) container(ctx *pulumi.Context, args *PlatformArgs, s ledger.S
 		probe: service.Probe, grace: service.Grace, capabilities: service.Capabilities,
 	}.container()
 	c.network = p.Network
+	c.sharedMemory = int(service.SharedMemory)
 	c.replaceOn = []string{"healthcheck"} // the provider ignores the change otherwise
 	for _, port := range s.HostPorts {
 		c.hostPorts = append(c.hostPorts, docker.ContainerPortArgs{Internal: pulumi.Int(port), External: pulumi.Int(port)})

@@ -38,6 +38,8 @@ func TestTheRunbookTellsTheLedger(t *testing.T) {
 		}
 	}
 	expect(fmt.Sprintf("`max_connections` at least %d: the ledger gives out %d, and 3 stay for the superuser", l.Server.Connections+3, l.Server.Connections))
+	postgres, _ := l.Service(ledger.Postgres)
+	expect(fmt.Sprintf("--shm-size %dm", postgres.SharedMemory()))
 	redis, _ := l.Service(ledger.Redis)
 	expect(fmt.Sprintf("maxmemory %dmb", redis.Data()))
 

@@ -36,6 +36,7 @@ var dockerParts = []part{
 	{"isolation", (*suite).testIsolation},
 	{"probes", (*suite).testProbes},
 	{"redis", (*suite).testRedisMemory},
+	{"postgres", (*suite).testPostgresMemory},
 	// Before a container is left to be looked at, with the variables of its app.
 	{"secrets", func(s *suite, t *testing.T) { s.searchContainers(t, s.secretCanaries(t)) }},
 	{"handover", (*suite).testHandover},

@@ -169,7 +169,7 @@ func (e *existing) startPhase0(t *testing.T) {
 		}, args...)...)
 	}
 
-	run("postgres", "2000m", "--env-file", e.write(t, "postgres.env", "POSTGRES_PASSWORD="+e.own.Values["postgresPassword"]+"\n"),
+	run("postgres", "2000m", "--shm-size", "250m", "--env-file", e.write(t, "postgres.env", "POSTGRES_PASSWORD="+e.own.Values["postgresPassword"]+"\n"),
 		"--volume", volumeByHand("postgres")+":/var/lib/postgresql/data", "alorig-sandbox/postgres:1", "postgres", "-c", "max_connections=83")
 
 	docker(t, "run", "--rm", "--network", "none", "--label", label, "--volume", volumeByHand("redis")+":/data",

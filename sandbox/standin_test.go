@@ -484,18 +484,18 @@ func runCommand(inputs []byte) (map[string]any, error) {
 
 // containerInputs are what the program says of a container.
 type containerInputs struct {
-	Name, Image, NetworkMode, Restart, LogDriver  string
-	Command, Entrypoints, Envs, SecurityOpts      []string
-	Memory, MemoryReservation, MemorySwap         int64 // MiB
-	CPUShares                                     int64
-	DestroyGraceSeconds, StopTimeout, WaitTimeout int
-	Init, MustRun, Wait                           bool
-	LogOpts                                       map[string]string
-	Labels                                        []labelInputs
-	NetworksAdvanced                              []struct{ Name, IPV4Address string }
-	Capabilities                                  struct{ Adds, Drops []string }
-	Ports                                         []struct{ Internal, External int }
-	Volumes                                       []struct {
+	Name, Image, NetworkMode, Restart, LogDriver   string
+	Command, Entrypoints, Envs, SecurityOpts       []string
+	Memory, MemoryReservation, MemorySwap, ShmSize int64 // MiB
+	CPUShares                                      int64
+	DestroyGraceSeconds, StopTimeout, WaitTimeout  int
+	Init, MustRun, Wait                            bool
+	LogOpts                                        map[string]string
+	Labels                                         []labelInputs
+	NetworksAdvanced                               []struct{ Name, IPV4Address string }
+	Capabilities                                   struct{ Adds, Drops []string }
+	Ports                                          []struct{ Internal, External int }
+	Volumes                                        []struct {
 		VolumeName, HostPath, ContainerPath string
 		ReadOnly                            bool
 	}
@@ -562,6 +562,7 @@ func (p *standIn) makeContainer(ctx context.Context, inputs []byte) (string, err
 		NetworkMode: container.NetworkMode(in.NetworksAdvanced[0].Name), Binds: binds, PortBindings: ports,
 		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyMode(in.Restart)},
 		LogConfig:     container.LogConfig{Type: in.LogDriver, Config: in.LogOpts},
+		ShmSize:       in.ShmSize * mebibyte,
 		Init:          &in.Init, SecurityOpt: in.SecurityOpts, CapAdd: in.Capabilities.Adds, CapDrop: in.Capabilities.Drops,
 		Resources: container.Resources{
 			Memory: in.Memory * mebibyte, MemoryReservation: in.MemoryReservation * mebibyte, MemorySwap: in.MemorySwap * mebibyte, CPUShares: in.CPUShares,

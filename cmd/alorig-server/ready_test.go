@@ -66,6 +66,11 @@ func TestThePlatformIsChecked(t *testing.T) {
 	wrong.Caddy = ended
 	mustFail(t, document.CheckPlatform, wrong, "the Caddy in "+ended+" could not be asked for its modules")
 	wrong = d
+	wrong.Postgres, wrong.SharedMemory = caddy, 64
+	mustDo(t, document.CheckPlatform, wrong)
+	wrong.SharedMemory = 65
+	mustFail(t, document.CheckPlatform, wrong, caddy+" has 64 MiB of shared memory, and parallel queries need 65: make it anew with --shm-size 65m")
+	wrong = d
 	wrong.Network = "alorigtest_other"
 	mustFail(t, document.CheckPlatform, wrong, caddy+" is not on the network alorigtest_other")
 }

@@ -28,6 +28,8 @@ type Found struct {
 	Started   string // when its process was started, as Docker writes it
 	ExitCode  int    // of one that has ended
 
+	SharedMemory int64 // bytes of /dev/shm
+
 	networks    map[string]*network.EndpointSettings
 	healthcheck *container.HealthConfig
 	health      string
@@ -97,7 +99,7 @@ func inspect(ctx context.Context, docker *client.Client, name string) (Found, er
 	f := Found{
 		ID: got.ID, Name: strings.TrimPrefix(got.Name, "/"), Stack: got.Config.Labels[ledger.LabelStack],
 		Status: got.State.Status, Restarts: got.RestartCount, Started: got.State.StartedAt, ExitCode: got.State.ExitCode,
-		healthcheck: got.Config.Healthcheck,
+		SharedMemory: got.HostConfig.ShmSize, healthcheck: got.Config.Healthcheck,
 	}
 	if got.NetworkSettings != nil {
 		f.networks = got.NetworkSettings.Networks

@@ -170,6 +170,9 @@ type Platform struct {
 	Caddy      string   `json:"caddy"`      // the one of them that must have Modules
 	Modules    []string `json:"modules"`    // of Caddy
 	Sites      string   `json:"sites"`      // directory of the site files
+
+	Postgres     string `json:"postgres"`     // the one of them that must have SharedMemory
+	SharedMemory int    `json:"sharedMemory"` // MiB of /dev/shm at least
 }
 
 // Read reads the one document that a text holds for the verb. It refuses unknown fields, anything behind the

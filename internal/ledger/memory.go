@@ -64,6 +64,11 @@ func (a App) Limits() MiB {
 // memory as soon as its keys were overwritten during a rewrite, which starts by itself.
 func (s Service) Data() MiB { return s.Memory.Limit * 9 / 20 }
 
+// SharedMemory is how large /dev/shm of a PostgreSQL service is; what it takes counts against the hard
+// limit. The processes of a parallel query share their hash tables there. Of Docker's own 64 MB, a join of two
+// tables of two million rows took more, and ended with "could not resize shared memory segment".
+func (s Service) SharedMemory() MiB { return s.Memory.Limit / 8 }
+
 // Rung is one step of the RAM ladder: the server after an app has been deployed.
 type Rung struct {
 	After     string `json:"after"` // app name; "" before the first app

@@ -30,6 +30,7 @@ type Service struct {
 	Grace        time.Duration // how long it may take to stop before it is killed
 	Capabilities []string      // Linux capabilities that it keeps
 	Data         string        // where its volume is mounted
+	SharedMemory ledger.MiB    // of /dev/shm; 0: Docker's own 64 MB
 	Password     string        // variable that takes its password or token; "" for none
 }
 
@@ -74,6 +75,7 @@ func ServiceOf(s ledger.Service, server ledger.Server, postgresUser string) (Ser
 		service.Probe.Test = []string{"CMD", "pg_isready", "-h", "127.0.0.1", "-U", postgresUser}
 		service.Capabilities = dropPrivileges
 		service.Data, service.Password = "/var/lib/postgresql/data", "POSTGRES_PASSWORD"
+		service.SharedMemory = s.SharedMemory()
 	case ledger.Redis:
 		service.Entrypoint = []string{"sh", "-c", fmt.Sprintf(redisStart, s.Data())}
 		service.Probe.Test = []string{"CMD-SHELL", `REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli ping | grep -q PONG`}
