@@ -361,6 +361,43 @@ func answeredBy(t *testing.T, requests map[string]func() (answer, error), contai
 
 // A handover as Caddy sees it (ADR 18). Bounds are wide: what must not happen is that a
 // request waits for something that is not there, which takes the 30 seconds it is held.
+// Daphne takes the leftmost address of X-Forwarded-For, and other servers other headers: whatever a
+// visitor writes there, an upstream gets one address, which is the visitor's.
+func TestTheUpstreamKnowsOneVisitor(t *testing.T) {
+	c := startCaddy(t, "psydge")
+	const forged, six = "203.0.113.99", "2001:db8::7"
+	forgeries := []string{
+		"X-Forwarded-For", forged, "X-Real-IP", forged, "Forwarded", "for=" + forged, "True-Client-IP", forged, "X-Client-IP", forged, "X-Cluster-Client-IP", forged,
+	}
+	for _, x := range []struct {
+		name, from string
+		headers    []string
+		visitor    string
+	}{
+		{"who connects directly", direct, append([]string{"CF-Connecting-IP", forged}, forgeries...), direct},
+		{"through Cloudflare", edge, append([]string{"CF-Connecting-IP", foreigner}, forgeries...), foreigner},
+		{"through Cloudflare, over IPv6", edge, append([]string{"CF-Connecting-IP", six}, forgeries...), six},
+		{"through Cloudflare, which has added the address", edge, []string{"X-Forwarded-For", forged + ", " + foreigner, "CF-Connecting-IP", foreigner}, foreigner},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			client := c.client(t, x.from)
+			for _, url := range []string{"https://api.psydge.com/", "https://ws.psydge.com/ws"} {
+				s := get(t, client, url, x.headers...).seen(t)
+				for _, name := range []string{"X-Forwarded-For", "X-Real-Ip"} {
+					if got := s.Header.Values(name); len(got) != 1 || got[0] != x.visitor {
+						t.Errorf("%s: the upstream has %s %q, not %q", url, name, got, x.visitor)
+					}
+				}
+				for _, name := range []string{"Cf-Connecting-Ip", "Forwarded", "True-Client-Ip", "X-Client-Ip", "X-Cluster-Client-Ip"} {
+					if got := s.Header.Values(name); len(got) > 0 {
+						t.Errorf("%s: the upstream has %s %q", url, name, got)
+					}
+				}
+			}
+		})
+	}
+}
+
 func TestHandover(t *testing.T) {
 	const soon = 5 * time.Second
 	c := startCaddy(t, "psydge")

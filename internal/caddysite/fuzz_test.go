@@ -81,7 +81,7 @@ var knownLine = regexp.MustCompile(`^(` + strings.Join([]string{
 	`\t\trewrite @bare /[^\s{}"\x60]+\{uri\}`,
 	`\t\treverse_proxy [a-z0-9_-]+:[0-9]{1,5} [a-z0-9_-]+_next:[0-9]{1,5} \{`,
 	`\t\t\t(lb_policy first|lb_try_duration 30s|lb_try_interval 25ms|fail_duration 250ms|stream_timeout 24h|stream_close_delay 24h)`,
-	`\t\t\theader_up (X-Real-IP \{client_ip\}|X-Request-ID \{uuid\}|-X-Forwarded-Prefix|X-Forwarded-Prefix /[^\s{}"\x60]+)`,
+	`\t\t\theader_up (X-Real-IP \{client_ip\}|X-Forwarded-For \{client_ip\}|-(CF-Connecting-IP|Forwarded|True-Client-IP|X-Client-IP|X-Cluster-Client-IP)|X-Request-ID \{uuid\}|-X-Forwarded-Prefix|X-Forwarded-Prefix /[^\s{}"\x60]+)`,
 	`\t\t\ttransport http \{`,
 	`\t\t\t\t(dial_timeout 200ms|response_header_timeout 120s|keepalive off)`,
 }, `|`) + `)$`)

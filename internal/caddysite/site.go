@@ -150,7 +150,13 @@ func (h Handle) writeProxy(w *writer) {
 			w.line("stream_timeout", streamTime)
 			w.line("stream_close_delay", streamTime)
 		}
+		// Servers differ in the header that they believe, and Daphne takes the leftmost address
+		// of X-Forwarded-For, which the visitor writes (django/daphne#86): there is one address.
 		w.line("header_up", "X-Real-IP", "{client_ip}")
+		w.line("header_up", "X-Forwarded-For", "{client_ip}")
+		for _, name := range []string{"CF-Connecting-IP", "Forwarded", "True-Client-IP", "X-Client-IP", "X-Cluster-Client-IP"} {
+			w.line("header_up", "-"+name)
+		}
 		w.line("header_up", "X-Request-ID", "{uuid}")
 		if h.Path != "" {
 			w.line("header_up", "X-Forwarded-Prefix", h.Path)
