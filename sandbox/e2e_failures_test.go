@@ -184,7 +184,7 @@ func (s *suite) testDrift(t *testing.T) {
 		t.Run("removed, and mended by "+name, func(t *testing.T) {
 			docker(t, "rm", "--force", "observer_celery_beat")
 			watched := watchEvents(t)
-			s.upFails(t, "observer_celery_beat is missing, and the state has it", "alorig recover", "nothing was changed")
+			s.upFails(t, "observer_celery_beat: is missing, and the state has it", "alorig recover", "nothing was changed")
 			mend(t)
 			watched().only(t, "observer_celery_beat")
 			s.expectHealthy(t)

@@ -509,6 +509,7 @@ func TestEnvironmentContract(t *testing.T) {
 					"DATABASE_POOL_MAX": "3", "PAYLOAD_PUBLIC_SERVER_URL": "https://cms.alorig.com",
 				})
 			} else {
+				want["CELERY_VISIBILITY_TIMEOUT"] = "14400"
 				want["DJANGO_ALLOWED_HOSTS"], want["DJANGO_CSRF_TRUSTED_ORIGINS"] = hosts[c.App.Name][0], hosts[c.App.Name][1]
 				if c.App.Name == "sitebuilder" { // the only app below a path
 					want["FORCE_SCRIPT_NAME"] = "/builder"

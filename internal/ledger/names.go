@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Only this file builds names: physical ones, which exist on the server, and logical ones,
@@ -45,6 +46,17 @@ var KeyPrefixVariables = []string{
 	"DJANGO_CACHE_KEY_PREFIX",
 	"CHANNELS_REDIS_PREFIX",
 }
+
+const (
+	// LongestCountdown is how far ahead an app may give a task to Celery, by countdown or ETA. What is
+	// due later belongs into a schedule, or into the app's own database.
+	LongestCountdown = 3 * time.Hour
+	// VisibilityTimeout is after how long Celery takes a task for lost that no worker has acknowledged,
+	// and delivers it again. A task with a countdown is not acknowledged before it runs: with Celery's own
+	// hour, one that is due in two would run twice, a payment included. The price: what a killed
+	// worker held comes back only after this time.
+	VisibilityTimeout = LongestCountdown + time.Hour
+)
 
 var (
 	appNamePattern  = regexp.MustCompile(`^[a-z][a-z0-9]{1,30}$`)

@@ -20,7 +20,7 @@ func (s Spec) Variables(at Place) map[string]string {
 	env := map[string]string{}
 	program := s.Process.At(at)
 	if program.Django {
-		maps.Copy(env, djangoHosts(at.App))
+		maps.Copy(env, django(at.App))
 	}
 	maps.Copy(env, program.Environment)
 	maps.Copy(env, s.Environment)
@@ -44,8 +44,9 @@ func Contract(at Place) map[string]string {
 	return env
 }
 
-// djangoHosts names the hosts that Django answers for and accepts forms from.
-func djangoHosts(app ledger.App) map[string]string {
+// django names the hosts that Django answers for and accepts forms from, and how long Celery waits
+// for a task.
+func django(app ledger.App) map[string]string {
 	var allowed, origins []string
 	for _, h := range app.Hosts {
 		// Django writes a wildcard as a leading dot.
@@ -55,6 +56,7 @@ func djangoHosts(app ledger.App) map[string]string {
 	env := map[string]string{
 		"DJANGO_ALLOWED_HOSTS":        strings.Join(allowed, ","),
 		"DJANGO_CSRF_TRUSTED_ORIGINS": strings.Join(origins, ","),
+		"CELERY_VISIBILITY_TIMEOUT":   inSeconds(ledger.VisibilityTimeout),
 	}
 	for _, r := range app.Routes {
 		if r.Upstream == ledger.Backend && r.Path != "" {

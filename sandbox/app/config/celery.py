@@ -6,7 +6,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("config")
 app.conf.broker_url = os.environ["REDIS_URL"]
-app.conf.broker_transport_options = {"global_keyprefix": os.environ["CELERY_BROKER_KEY_PREFIX"]}
+app.conf.broker_transport_options = {
+    "global_keyprefix": os.environ["CELERY_BROKER_KEY_PREFIX"],
+    "visibility_timeout": int(os.environ["CELERY_VISIBILITY_TIMEOUT"]),
+}
 # Celery knows a prefix for results from 5.3 on; this backend also serves older ones.
 app.conf.result_backend = "config.results:PrefixedRedis+" + os.environ["REDIS_URL"]
 app.conf.result_backend_transport_options = {"global_keyprefix": os.environ["CELERY_RESULT_KEY_PREFIX"]}
