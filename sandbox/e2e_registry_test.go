@@ -89,8 +89,8 @@ func startRegistry(t *testing.T, passwords ...string) *privateRegistry {
 		}
 		storage.ServeHTTP(w, request)
 	})}
-	go server.Serve(listener)                //nolint:errcheck // it is closed at the end
-	t.Cleanup(func() { _ = server.Close() }) // nobody asks it any more
+	go func() { _ = server.Serve(listener) }() // it is closed at the end
+	t.Cleanup(func() { _ = server.Close() })   // nobody asks it any more
 	return r
 }
 

@@ -32,8 +32,8 @@ func (s *suite) testRedisMemory(t *testing.T) {
 	}, runs.Entrypoint[1:]...)...)
 	t.Cleanup(func() { docker(t, "rm", "--force", "--volumes", name) })
 	found := inspect[container.InspectResponse](t, "container", name)[0]
-	client := redis.NewClient(&redis.Options{Addr: found.NetworkSettings.IPAddress + ":6379", Password: password, ReadTimeout: 10 * time.Second})
-	defer client.Close() //nolint:errcheck // it has been asked
+	client := redis.NewClient(&redis.Options{Addr: found.NetworkSettings.Networks["bridge"].IPAddress + ":6379", Password: password, ReadTimeout: 10 * time.Second})
+	defer client.Close()
 	waitFor(t, name, func() error { return client.Ping(t.Context()).Err() })
 
 	text := strings.Repeat("x", 10<<10)

@@ -28,7 +28,7 @@ func checkPlatform(ctx context.Context, s *server, d *document.Platform) error {
 		case !found.On(d.Network):
 			bad("%s is not on the network %s: docker network connect %[2]s %[1]s", name, d.Network)
 		}
-		if has := found.SharedMemory >> 20; name == d.Postgres && err == nil && has < int64(d.SharedMemory) && found.Condition.Running() {
+		if has := found.SharedMemory >> 20; name == d.Postgres && has < int64(d.SharedMemory) && found.Condition.Running() {
 			bad("%s has %d MiB of shared memory, and parallel queries need %d: make it anew with --shm-size %[3]dm (shm_size in Compose)", name, has, d.SharedMemory)
 		}
 	}
